@@ -1,0 +1,6 @@
+//! What both Blackfish tools know: the shared cache as a place, what is in it, and how to say what happened.
+//!
+//! No command line parsing, no printing and no process exit: the library does the work and returns
+//! serialisable results ([`report`]); the binaries `bf-admin` and `bf-user` say them.
+
+pub mod report;

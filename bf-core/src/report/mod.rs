@@ -1,0 +1,14 @@
+//! Serialisable results, errors with hints, exit codes: how everything that this library does is told.
+//!
+//! Every module has an error type of its own (`thiserror`, with fields). Its [`Explain`] implementation gives
+//! the stable code, the hint and the exit code, and turns it into a [`Failure`], the one error that commands return.
+
+mod exit;
+mod failure;
+mod finding;
+mod render;
+
+pub use exit::Exit;
+pub use failure::{Explain, Failure};
+pub use finding::{Finding, Severity};
+pub use render::{Format, Report, human_bytes, render, render_failure, table};

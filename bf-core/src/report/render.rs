@@ -1,0 +1,110 @@
+//! Turns a report into text, JSON or next to nothing. Writes to what it is given; the binaries own the streams.
+
+use std::io::{self, Write};
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+
+use super::Failure;
+
+/// How the user wants results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For eyes.
+    Text,
+    /// One JSON document on stdout.
+    Json,
+    /// Only what a script needs: ids, or nothing.
+    Quiet,
+}
+
+/// The result of a command: one JSON document, or text for eyes.
+pub trait Report: Serialize {
+    /// Writes it for a person.
+    fn text(&self, out: &mut dyn Write) -> io::Result<()>;
+
+    /// Writes what `--quiet` leaves: by default nothing.
+    fn quiet(&self, _out: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes `report` in `format`.
+pub fn render(report: &impl Report, format: Format, out: &mut dyn Write) -> io::Result<()> {
+    match format {
+        Format::Text => report.text(out),
+        Format::Quiet => report.quiet(out),
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut *out, report)?;
+            writeln!(out)
+        }
+    }
+}
+
+/// Writes a failure: as JSON `{"error": {...}}`, else as `error: ...` and `hint: ...` lines.
+pub fn render_failure(failure: &Failure, format: Format, out: &mut dyn Write) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct Document<'a> {
+        error: &'a Failure,
+    }
+    if format == Format::Json {
+        serde_json::to_writer_pretty(&mut *out, &Document { error: failure })?;
+        return writeln!(out);
+    }
+    writeln!(out, "error: {}", failure.message)?;
+    match &failure.hint {
+        Some(hint) => writeln!(out, "hint: {hint}"),
+        None => Ok(()),
+    }
+}
+
+/// Writes a plain table: a header in capitals, columns two blanks apart, no lines.
+pub fn table(
+    out: &mut dyn Write,
+    header: &[&str],
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> io::Result<()> {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header);
+    for row in rows {
+        table.add_row(row);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    for line in table.lines() {
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+/// Bytes for eyes, in powers of ten as everywhere in this project: `98.4 MB`.
+#[allow(clippy::cast_precision_loss)] // one decimal is shown
+pub fn human_bytes(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64 / 1000.0;
+    let mut unit = 0;
+    while value >= 999.95 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_shown_in_powers_of_ten() {
+        assert_eq!(human_bytes(999), "999 B");
+        assert_eq!(human_bytes(1_000), "1.0 kB");
+        assert_eq!(human_bytes(98_362_432), "98.4 MB");
+        assert_eq!(human_bytes(999_960_000), "1.0 GB");
+        assert_eq!(human_bytes(5_000_000_000_000_000), "5000.0 TB");
+    }
+}
