@@ -3,4 +3,13 @@
 //! No command line parsing, no printing and no process exit: the library does the work and returns
 //! serialisable results ([`report`]); the binaries `bf-admin` and `bf-user` say them.
 
+pub mod audit;
+pub mod digest;
+pub mod host;
+pub mod lock;
+pub mod permissions;
+pub mod publish;
 pub mod report;
+pub mod settings;
+pub mod site;
+pub mod template;

@@ -1,0 +1,27 @@
+//! This machine: its name, its user, its clock, and running a command on it without a shell.
+
+mod command;
+
+pub use command::{CommandError, Completed, run};
+
+/// The host's name, as the kernel has it; `unknown` if that is not text.
+pub fn name() -> String {
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .unwrap_or_else(|| "unknown".into())
+}
+
+/// The login name of the effective user, or its numeric id if it has none.
+pub fn user() -> String {
+    let uid = nix::unistd::geteuid();
+    match nix::unistd::User::from_uid(uid) {
+        Ok(Some(user)) => user.name,
+        _ => uid.to_string(),
+    }
+}
+
+/// Now, in UTC, RFC 3339 with milliseconds.
+pub fn now() -> String {
+    format!("{:.3}", jiff::Timestamp::now())
+}

@@ -1,0 +1,173 @@
+//! Whether everybody can read what a cache offers, and nobody what it does not: modes of all in it, and every folder above it.
+
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use walkdir::{DirEntry, WalkDir};
+
+use crate::site::Layout;
+
+/// One path whose permissions are not as they should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// Absolute path.
+    pub path: PathBuf,
+    /// The permission bits it has, as `0750`.
+    pub mode: String,
+    /// What is wrong, without a full stop.
+    pub message: String,
+    /// The command that mends it.
+    pub hint: String,
+    /// Whether it is above the cache: reported, never changed by us.
+    pub above_cache: bool,
+}
+
+/// Who may see a path of the cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Audience {
+    /// Everybody may read it, nobody but the owner write it.
+    Everybody,
+    /// Only the owner.
+    Owner,
+    /// The owner, and the group may read.
+    OwnerAndGroup,
+}
+
+/// Who should see what is at `path` below the cache: private are the folders of writers, and the audit log.
+fn audience(layout: &Layout, path: &Path) -> Audience {
+    let relative = layout.relative(path);
+    let private = [Layout::STAGING, ".locks", ".quarantine"];
+    if relative.components().any(|part| private.iter().any(|name| part.as_os_str() == *name)) {
+        Audience::Owner
+    } else if path == layout.audit() {
+        Audience::OwnerAndGroup
+    } else {
+        Audience::Everybody
+    }
+}
+
+/// Looks at every folder above the cache and at everything in it.
+pub fn check(layout: &Layout) -> io::Result<Vec<Problem>> {
+    let mut problems = parents(layout.root())?;
+    let mut entries = WalkDir::new(layout.root()).follow_links(false).sort_by_file_name().into_iter();
+    while let Some(entry) = entries.next() {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                let path = error.path().unwrap_or(layout.root()).to_owned();
+                problems.push(Problem {
+                    message: format!("cannot be looked into: {error}"),
+                    hint: "run this as the owner of the cache".into(),
+                    mode: "?".into(),
+                    path,
+                    above_cache: false,
+                });
+                continue;
+            }
+        };
+        let who = audience(layout, entry.path());
+        problems.extend(entry_problem(&entry, who)?);
+        if who == Audience::Owner && entry.file_type().is_dir() {
+            entries.skip_current_dir(); // what is in a closed folder is nobody's concern
+        }
+    }
+    Ok(problems)
+}
+
+/// The folders above a cache that do not let everybody through.
+pub fn parents(cache: &Path) -> io::Result<Vec<Problem>> {
+    let real = fs_err::canonicalize(cache)?;
+    let mut problems = Vec::new();
+    for folder in real.ancestors().skip(1) {
+        let mode = fs_err::metadata(folder)?.mode() & 0o7777;
+        if mode & 0o001 == 0 {
+            problems.push(Problem {
+                path: folder.to_owned(),
+                mode: format!("{mode:04o}"),
+                message: "does not let everybody through, so other users cannot reach the cache".into(),
+                hint: format!("if that is meant to change: chmod o+x {}", folder.display()),
+                above_cache: true,
+            });
+        }
+    }
+    Ok(problems)
+}
+
+fn entry_problem(entry: &DirEntry, who: Audience) -> io::Result<Option<Problem>> {
+    if entry.path_is_symlink() {
+        return Ok(None); // links have no permissions of their own
+    }
+    let mode = entry.metadata().map_err(io::Error::other)?.mode() & 0o7777;
+    let is_dir = entry.file_type().is_dir();
+    let (needed, forbidden, fix) = match (who, is_dir) {
+        (Audience::Everybody, true) => (0o555, 0o002, "u+rwx,go+rx,o-w"),
+        (Audience::Everybody, false) => (0o444, 0o002, "a+r,o-w"),
+        (Audience::Owner, _) => (0o000, 0o077, "go-rwx"),
+        (Audience::OwnerAndGroup, _) => (0o000, 0o027, "g-w,o-rwx"),
+    };
+    let message = if mode & needed != needed {
+        if is_dir { "cannot be entered and listed by everybody" } else { "cannot be read by everybody" }
+    } else if mode & forbidden != 0 {
+        if who == Audience::Everybody { "can be written by everybody" } else { "is open to others" }
+    } else {
+        return Ok(None);
+    };
+    Ok(Some(Problem {
+        path: entry.path().to_owned(),
+        mode: format!("{mode:04o}"),
+        message: message.into(),
+        hint: format!("chmod {fix} {}", entry.path().display()),
+        above_cache: false,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn chmod(path: &Path, mode: u32) {
+        fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn each_wrong_mode_is_named_with_the_command_that_mends_it() {
+        let dir = tempfile::tempdir().unwrap();
+        chmod(dir.path(), 0o755);
+        let cache = dir.path().join("cache");
+        for (folder, mode) in [("models/closed", 0o700), ("models/open", 0o777), (".locks", 0o755)] {
+            fs_err::create_dir_all(cache.join(folder)).unwrap();
+            chmod(&cache.join(folder), mode);
+        }
+        chmod(&cache.join("models"), 0o755);
+        chmod(&cache, 0o755);
+        let layout = Layout::new(&cache);
+        let found: Vec<String> = check(&layout)
+            .unwrap()
+            .into_iter()
+            .filter(|problem| !problem.above_cache)
+            .map(|problem| format!("{}: {}", layout.relative(&problem.path).display(), problem.message))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ".locks: is open to others",
+                "models/closed: cannot be entered and listed by everybody",
+                "models/open: can be written by everybody",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_closed_folder_above_the_cache_is_reported() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = dir.path().join("closed/cache");
+        fs_err::create_dir_all(&cache).unwrap();
+        chmod(&dir.path().join("closed"), 0o700);
+        let problems = parents(&cache).unwrap();
+        assert!(problems.iter().any(|problem| problem.above_cache && problem.path.ends_with("closed")));
+    }
+}

@@ -1,0 +1,181 @@
+//! Stage, fsync, set modes, rename: the only way anything enters the cache.
+//!
+//! Nothing is ever visible half-done. Everything is made in the staging folder of its part of the cache (0700, same
+//! device), flushed, given its modes whatever the umask, and renamed to its final name. A killed run leaves
+//! only staged things, which the next holder of the lock removes.
+
+mod modes;
+mod stage;
+
+pub use modes::{Content, Policy, private_folder, set_mode};
+pub use stage::Stage;
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+
+use crate::lock::SiteGuard;
+use crate::site::{Layout, Part};
+
+/// Publishes into one cache, for as long as its lock is held.
+#[derive(Debug)]
+pub struct Publisher<'a> {
+    guard: &'a SiteGuard,
+    policy: Policy,
+}
+
+impl<'a> Publisher<'a> {
+    /// Removes what killed runs left in the staging folders, makes the folders of the parts, and is ready.
+    pub fn new(guard: &'a SiteGuard, policy: Policy) -> io::Result<Self> {
+        let publisher = Self { guard, policy };
+        for part in Part::ALL {
+            publisher.folder(&publisher.layout().part(part))?;
+            let staging = publisher.layout().staging(part);
+            private_folder(&staging)?;
+            for left in fs_err::read_dir(&staging)? {
+                remove(&left?.path())?;
+            }
+        }
+        Ok(publisher)
+    }
+
+    /// The cache that is published into.
+    pub fn layout(&self) -> &Layout {
+        self.guard.layout()
+    }
+
+    /// Which modes and group things get.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Makes a folder that everybody may read, with every missing folder above it inside the cache.
+    pub fn folder(&self, path: &Path) -> io::Result<()> {
+        let mut missing: Vec<&Path> = path
+            .ancestors()
+            .take_while(|folder| folder.starts_with(self.layout().root()) && !folder.exists())
+            .collect();
+        missing.reverse();
+        for folder in missing {
+            fs_err::create_dir(folder)?;
+            self.policy.seal_folder(folder)?;
+            flush_parent(folder)?;
+        }
+        Ok(())
+    }
+
+    /// A new, empty staging folder in `part`. It is removed when dropped.
+    pub fn stage(&self, part: Part) -> io::Result<Stage> {
+        Stage::new(&self.layout().staging(part))
+    }
+
+    /// Publishes a staged file or folder under its final name, which must not exist yet or be a file.
+    ///
+    /// Flushes it and sets its modes first. The folder of the final name is made if it is missing.
+    pub fn publish(&self, staged: &Path, to: &Path, content: Content) -> io::Result<()> {
+        self.policy.seal(staged, content)?;
+        if let Some(parent) = to.parent() {
+            self.folder(parent)?;
+        }
+        fs_err::rename(staged, to)?;
+        flush_parent(to)
+    }
+
+    /// Publishes a small file with these bytes, replacing an older one at once.
+    pub fn file(&self, part: Part, to: &Path, bytes: &[u8]) -> io::Result<()> {
+        let stage = self.stage(part)?;
+        let staged = stage.path().join("file");
+        fs_err::File::create(&staged)?.write_all(bytes)?;
+        self.publish(&staged, to, Content::Data)
+    }
+
+    /// Moves a published thing out of sight into the staging folder of its part and removes it there, so that no
+    /// reader ever sees a half of it.
+    pub fn remove(&self, part: Part, path: &Path) -> io::Result<()> {
+        let stage = self.stage(part)?;
+        let aside: PathBuf = stage.path().join("removed");
+        fs_err::rename(path, &aside)?;
+        flush_parent(path)?;
+        remove(&aside)
+    }
+}
+
+/// Removes a file, a link, or a folder with all that is in it.
+fn remove(path: &Path) -> io::Result<()> {
+    if fs_err::symlink_metadata(path)?.is_dir() {
+        fs_err::remove_dir_all(path)
+    } else {
+        fs_err::remove_file(path)
+    }
+}
+
+/// Makes a rename or a new name last through a power cut. Filesystems that cannot flush folders are let be.
+fn flush_parent(path: &Path) -> io::Result<()> {
+    let Some(parent) = path.parent() else { return Ok(()) };
+    match fs_err::File::open(parent)?.sync_all() {
+        Err(error) if error.raw_os_error() == Some(Errno::EINVAL as i32) => Ok(()),
+        result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs_err::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    fn setup() -> (tempfile::TempDir, SiteGuard) {
+        let dir = tempfile::tempdir().unwrap();
+        let guard = SiteGuard::take(&Layout::new(dir.path())).unwrap();
+        (dir, guard)
+    }
+
+    #[test]
+    fn a_published_tree_has_the_modes_of_its_content() {
+        let (_dir, guard) = setup();
+        let publisher = Publisher::new(&guard, Policy::default()).unwrap();
+        for (content, plain, program) in [(Content::Data, 0o644, 0o755), (Content::Model, 0o755, 0o755)] {
+            let stage = publisher.stage(Part::Models).unwrap();
+            let tree = stage.path().join("tree");
+            fs_err::create_dir_all(tree.join("inner")).unwrap();
+            for (name, bits) in [("plain", 0o600), ("program", 0o700)] {
+                let file = tree.join("inner").join(name);
+                fs_err::write(&file, name).unwrap();
+                fs_err::set_permissions(&file, std::fs::Permissions::from_mode(bits)).unwrap();
+            }
+            let to = publisher.layout().models().join(format!("{content:?}"));
+            publisher.publish(&tree, &to, content).unwrap();
+            assert_eq!(mode(&to.join("inner")), 0o755);
+            assert_eq!(mode(&to.join("inner/plain")), plain);
+            assert_eq!(mode(&to.join("inner/program")), program);
+        }
+        assert_eq!(mode(&publisher.layout().staging(Part::Models)), 0o700);
+    }
+
+    #[test]
+    fn what_a_killed_run_left_is_removed_by_the_next() {
+        let (_dir, guard) = setup();
+        let left = guard.layout().staging(Part::Models).join("left/inner");
+        fs_err::create_dir_all(&left).unwrap();
+        fs_err::write(left.join("file"), "half").unwrap();
+        let publisher = Publisher::new(&guard, Policy::default()).unwrap();
+        let staging = publisher.layout().staging(Part::Models);
+        assert_eq!(fs_err::read_dir(staging).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_file_is_replaced_at_once() {
+        let (_dir, guard) = setup();
+        let publisher = Publisher::new(&guard, Policy::default()).unwrap();
+        let path = publisher.layout().resource_specs();
+        publisher.file(Part::Top, &path, b"one").unwrap();
+        publisher.file(Part::Top, &path, b"two").unwrap();
+        assert_eq!(fs_err::read_to_string(&path).unwrap(), "two");
+        assert_eq!(mode(&path), 0o644);
+    }
+}

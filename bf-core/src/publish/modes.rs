@@ -1,0 +1,98 @@
+//! Modes and group of what is published, and flushing it: set explicitly, whatever the umask.
+
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
+
+use nix::unistd::Gid;
+use walkdir::WalkDir;
+
+/// What is published, which decides the modes of its files. Folders are always 0755.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// Files of a model: the policy's `file_mode`.
+    Model,
+    /// Everything else: 0644, and 0755 for what its owner may run.
+    Data,
+}
+
+/// The site's choice of modes and group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// Mode of a model's files: 0755 as the guide asks ("755 recursively"), or 0644.
+    pub file_mode: u32,
+    /// Group that everything gets; `None` leaves the group as the filesystem gives it.
+    pub group: Option<Gid>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { file_mode: 0o755, group: None }
+    }
+}
+
+impl Policy {
+    /// The mode of folders.
+    pub const FOLDER: u32 = 0o755;
+
+    /// Sets modes and group of a staged file or tree and flushes every file in it. Links stay as they are.
+    pub(super) fn seal(&self, path: &Path, content: Content) -> io::Result<()> {
+        // Contents first: a folder must be readable until all in it is done, and is flushed after its entries.
+        for entry in WalkDir::new(path).follow_links(false).contents_first(true) {
+            let entry = entry.map_err(io::Error::other)?;
+            if entry.file_type().is_dir() {
+                self.seal_folder(entry.path())?;
+            } else if entry.file_type().is_file() {
+                let own = entry.metadata().map_err(io::Error::other)?.permissions().mode();
+                self.set_group(entry.path())?;
+                set_mode(entry.path(), self.mode(content, own))?;
+                fs_err::File::open(entry.path())?.sync_all()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets mode and group of a folder.
+    pub(super) fn seal_folder(&self, path: &Path) -> io::Result<()> {
+        self.set_group(path)?;
+        set_mode(path, Self::FOLDER)
+    }
+
+    fn mode(&self, content: Content, own: u32) -> u32 {
+        match content {
+            Content::Model => self.file_mode,
+            Content::Data if own & 0o100 != 0 => 0o755,
+            Content::Data => 0o644,
+        }
+    }
+
+    fn set_group(&self, path: &Path) -> io::Result<()> {
+        match self.group {
+            Some(group) => fs_err::os::unix::fs::lchown(path, None, Some(group.as_raw())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Sets the permission bits of a file or folder, whatever the umask was when it was made.
+pub fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode))
+}
+
+/// Makes sure that `path` is a folder (not a link to one) that only its owner may enter.
+pub fn private_folder(path: &Path) -> io::Result<()> {
+    match std::fs::DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => set_mode(path, 0o700),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let meta = fs_err::symlink_metadata(path)?;
+            if !meta.is_dir() {
+                let message = format!("{} is in the way: it should be a folder", path.display());
+                return Err(io::Error::new(io::ErrorKind::NotADirectory, message));
+            }
+            if meta.permissions().mode() & 0o7777 == 0o700 { Ok(()) } else { set_mode(path, 0o700) }
+        }
+        Err(error) => {
+            Err(io::Error::new(error.kind(), format!("cannot create folder {}: {error}", path.display())))
+        }
+    }
+}

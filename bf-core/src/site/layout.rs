@@ -1,0 +1,108 @@
+//! Every path of the shared cache, in one place. `docs/formats.md` shows the tree.
+
+use std::path::{Path, PathBuf};
+
+/// A top-level part of the cache that things are published into. Each has a staging folder of its own, since
+/// quotas and filesets can make two parts two devices, between which nothing can be renamed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// Single files at the top: `resource_specs.yaml`, `site.yaml`, `site.lock`.
+    Top,
+    /// `models/`, in the layout of `huggingface_hub`.
+    Models,
+    /// `engines/`, native engines that need no container.
+    Engines,
+}
+
+impl Part {
+    /// All parts.
+    pub const ALL: [Self; 3] = [Self::Top, Self::Models, Self::Engines];
+
+    /// The folder below the cache; empty for [`Part::Top`].
+    pub fn folder(self) -> &'static str {
+        match self {
+            Self::Top => "",
+            Self::Models => "models",
+            Self::Engines => "engines",
+        }
+    }
+}
+
+/// The paths of one cache. Knows names only: it looks at nothing on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// Name of the staging folder inside each part.
+    pub const STAGING: &str = ".staging";
+
+    /// The layout of the cache at `root`, which should be absolute.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The cache itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The folder of a part.
+    pub fn part(&self, part: Part) -> PathBuf {
+        match part {
+            Part::Top => self.root.clone(),
+            part => self.root.join(part.folder()),
+        }
+    }
+
+    /// Where a part's things are made before they are renamed to where users look. 0700.
+    pub fn staging(&self, part: Part) -> PathBuf {
+        self.part(part).join(Self::STAGING)
+    }
+
+    /// The administrator's tiers.
+    pub fn resource_specs(&self) -> PathBuf {
+        self.root.join("resource_specs.yaml")
+    }
+
+    /// The declared state, as last applied.
+    pub fn site_yaml(&self) -> PathBuf {
+        self.root.join("site.yaml")
+    }
+
+    /// What the declared state resolved to.
+    pub fn site_lock(&self) -> PathBuf {
+        self.root.join("site.lock")
+    }
+
+    /// The models, in the layout of `huggingface_hub`.
+    pub fn models(&self) -> PathBuf {
+        self.part(Part::Models)
+    }
+
+    /// One version of a native engine.
+    pub fn engine(&self, engine: &str, version: &str) -> PathBuf {
+        self.part(Part::Engines).join(engine).join(version)
+    }
+
+    /// The site's own templates; a file replaces the built-in one of the same name.
+    pub fn templates(&self) -> PathBuf {
+        self.root.join("templates")
+    }
+
+    /// One line for every command that changed something or was refused. 0640.
+    pub fn audit(&self) -> PathBuf {
+        self.root.join("audit.jsonl")
+    }
+
+    /// Locks of writers. 0700, so that no reader can hold one.
+    pub fn locks(&self) -> PathBuf {
+        self.root.join(".locks")
+    }
+
+    /// A path for people and files: relative to the cache when it is inside.
+    pub fn relative<'a>(&self, path: &'a Path) -> &'a Path {
+        path.strip_prefix(&self.root).unwrap_or(path)
+    }
+}
