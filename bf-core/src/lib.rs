@@ -12,4 +12,5 @@ pub mod publish;
 pub mod report;
 pub mod settings;
 pub mod site;
+pub mod spec;
 pub mod template;

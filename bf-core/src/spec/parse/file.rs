@@ -1,0 +1,96 @@
+//! Reads a text file for the parser: a regular file, of bounded size, in UTF-8.
+
+use std::io::{self, Read};
+use std::path::Path;
+
+use super::Position;
+use crate::report::Finding;
+
+/// The largest file that is parsed, in bytes: 1 MiB.
+pub const MAX_BYTES: usize = 1024 * 1024;
+
+/// Why a file could not become text.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The file is not there, may not be read, or is not a file.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The file was read and is not something to parse.
+    #[error("{}", .0.message)]
+    Invalid(Finding),
+}
+
+/// Reads `path` as text.
+///
+/// # Errors
+/// [`ReadError::Io`] names the path. A link that leads nowhere is told apart from a file that is not there: its
+/// kind is not `NotFound`. A file that is too large or not UTF-8 is [`ReadError::Invalid`].
+pub fn read_text(path: &Path) -> Result<String, ReadError> {
+    let metadata = match fs_err::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && fs_err::symlink_metadata(path).is_ok() => {
+            return Err(io::Error::other(format!(
+                "`{}` is a link to something that is not there",
+                path.display()
+            ))
+            .into());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    // A named pipe would make us wait for its writer.
+    if !metadata.is_file() {
+        return Err(io::Error::other(format!("`{}` is not a regular file", path.display())).into());
+    }
+    let mut bytes = Vec::new();
+    fs_err::File::open(path)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > MAX_BYTES {
+        return Err(ReadError::Invalid(too_large()));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        ReadError::Invalid(
+            end_of(&String::from_utf8_lossy(valid)).error("not_utf8", "the file is not UTF-8 text"),
+        )
+    })
+}
+
+/// The finding for a text above [`MAX_BYTES`].
+pub(super) fn too_large() -> Finding {
+    Finding::error("file_too_large", "the file is larger than 1 MiB")
+        .with_hint("is this the right file? A configuration is a few kilobytes")
+}
+
+/// The position just behind a text.
+fn end_of(text: &str) -> Position {
+    let last = text.rsplit('\n').next().unwrap_or(text);
+    Position {
+        line: u32::try_from(text.matches('\n').count() + 1).unwrap_or(u32::MAX),
+        column: u32::try_from(last.chars().count() + 1).unwrap_or(u32::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_a_small_utf8_file_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.yaml");
+
+        fs_err::write(&path, b"a: 1\nb\xff: 2\n").unwrap();
+        let ReadError::Invalid(finding) = read_text(&path).unwrap_err() else { panic!("not invalid") };
+        assert_eq!((finding.code, finding.line, finding.column), ("not_utf8", Some(2), Some(2)));
+
+        fs_err::write(&path, vec![b'#'; MAX_BYTES + 1]).unwrap();
+        let ReadError::Invalid(finding) = read_text(&path).unwrap_err() else { panic!("not invalid") };
+        assert_eq!(finding.code, "file_too_large");
+
+        assert!(matches!(read_text(dir.path()), Err(ReadError::Io(_))));
+
+        let link = dir.path().join("link");
+        fs_err::os::unix::fs::symlink("nowhere", &link).unwrap();
+        let ReadError::Io(error) = read_text(&link).unwrap_err() else { panic!("not an i/o error") };
+        assert_ne!(error.kind(), io::ErrorKind::NotFound);
+    }
+}
