@@ -14,3 +14,4 @@ pub mod settings;
 pub mod site;
 pub mod spec;
 pub mod template;
+pub mod tier;
