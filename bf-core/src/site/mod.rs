@@ -1,9 +1,13 @@
 //! The shared cache as a place: where everything is, whether it may be trusted, what was declared and what it resolved to.
 
+mod declared;
 mod layout;
+mod locked;
 mod open;
 mod trust;
 
+pub use declared::{Declared, DeclaredEngine, DeclaredError, DeclaredModel};
 pub use layout::{Layout, Part};
+pub use locked::{Locked, LockedEngine, LockedFile, LockedModel};
 pub use open::{SiteError, open};
 pub use trust::{TrustError, trusted};

@@ -1,0 +1,136 @@
+//! Reads an engine's definition from its YAML.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::{Engine, EngineError, GpuNeed, Image, Kind, Listen, Native, Ready};
+use crate::spec::parse::{MapReader, Node, Reader, Value};
+use crate::template::Source;
+
+/// Reads one definition.
+pub(super) fn engine(source: &Source) -> Result<Engine, EngineError> {
+    let name = source.path.clone().unwrap_or_else(|| PathBuf::from(&source.name)).display().to_string();
+    let invalid = |first: String| EngineError::Invalid { name: name.clone(), first };
+    let reader = Reader::new();
+    let engine = reader.document(&source.text).and_then(|root| read(&reader, &root));
+    match (engine, reader.into_findings().into_iter().next()) {
+        (Some(engine), None) => Ok(engine),
+        (_, Some(finding)) => {
+            let line = finding.line.map(|line| format!("line {line}: ")).unwrap_or_default();
+            Err(invalid(format!("{line}{}", finding.message)))
+        }
+        (None, None) => Err(invalid("it says nothing".into())),
+    }
+}
+
+fn read(reader: &Reader, root: &Node) -> Option<Engine> {
+    let mut map = reader.map(root, "the engine")?;
+    let id = map.required_string("id");
+    let kind = map
+        .required("kind")
+        .and_then(|_| choice(&mut map, "kind", &["text_generation", "speech_recognition"]));
+    let formats = map.optional_strings("formats");
+    let gpu = map.required("gpu").and_then(|_| choice(&mut map, "gpu", &["none", "optional", "required"]));
+    let listen = map.required("listen").and_then(|_| choice(&mut map, "listen", &["unix", "tcp"]));
+    let image_given = map.optional("image").is_some();
+    let image = map.optional_map("image").and_then(image);
+    let native_given = map.optional("native").is_some();
+    let native = map.optional_map("native").and_then(|map| native(reader, map));
+    let command = map.optional_strings("command");
+    if command.is_empty() {
+        reader.note(map.at_value("command").error("no_command", "the engine has no `command`"));
+    }
+    let env = texts(reader, &mut map, "env");
+    let secret_env = texts(reader, &mut map, "secret_env");
+    let binds = map.optional_strings("binds");
+    let assets = map.optional_strings("assets");
+    let health = map.required_string("health");
+    let ready_at = map.required("ready");
+    let ready = ready_at.and_then(|entry| reader.map_of(entry, "`ready`")).and_then(|mut map| {
+        let (path, body) = (map.required_string("path"), map.required_text("body"));
+        map.finish();
+        Some(Ready { path: path?, body: body? })
+    });
+    let routes = map.optional_strings("routes");
+    let metrics = map.optional_map("metrics").and_then(|mut map| {
+        let path = map.required_string("path");
+        map.optional_strings("requests");
+        map.finish();
+        path
+    });
+    map.finish();
+    if image_given != image.is_some() || native_given != native.is_some() {
+        return None;
+    }
+    Some(Engine {
+        id: id?,
+        kind: if kind? == 0 { Kind::TextGeneration } else { Kind::SpeechRecognition },
+        formats,
+        gpu: [GpuNeed::None, GpuNeed::Optional, GpuNeed::Required][gpu?],
+        image,
+        native,
+        listen: [Listen::Unix, Listen::Tcp][listen?],
+        command,
+        env,
+        secret_env,
+        binds,
+        assets,
+        health: health?,
+        ready: ready?,
+        routes,
+        metrics,
+    })
+}
+
+fn choice(map: &mut MapReader<'_, '_>, key: &'static str, of: &[&str]) -> Option<usize> {
+    map.optional_choice(key, of)
+}
+
+fn image(mut map: MapReader<'_, '_>) -> Option<Image> {
+    let reference = map.required_string("ref");
+    let digest = map.optional_string("digest");
+    let gpu_reference = map.optional_string("gpu_ref");
+    map.finish();
+    Some(Image { reference: reference?, digest, gpu_reference })
+}
+
+fn native(reader: &Reader, mut map: MapReader<'_, '_>) -> Option<Native> {
+    let package = map.required_string("package");
+    let version = map.required_string("version");
+    // One hash, or a list with one for each platform.
+    let sha256 = match map.required("sha256").map(|entry| &entry.value) {
+        Some(node @ Node { value: Value::List(_), .. }) => {
+            let items = reader.list(node, "`sha256`").unwrap_or_default();
+            items.iter().filter_map(|item| reader.string(item, "each item of `sha256`")).collect()
+        }
+        Some(node) => reader.string(node, "`sha256`").into_iter().collect::<Vec<_>>(),
+        None => Vec::new(),
+    };
+    for hash in &sha256 {
+        if hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            let message = format!("`{hash}` is not a SHA-256 of 64 hex digits");
+            reader.note(map.at_value("sha256").error("invalid_hash", message));
+        }
+    }
+    // Both become parts of a path and of a requirement.
+    for (key, value) in [("package", &package), ("version", &version)] {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-+".contains(&byte);
+        if value.as_ref().is_some_and(|value| value.starts_with(['.', '-']) || !value.bytes().all(plain)) {
+            let message = format!("`{key}` may hold letters, digits, `.`, `_`, `-` and `+` only");
+            reader.note(map.at_value(key).error("invalid_name", message));
+        }
+    }
+    map.finish();
+    Some(Native { package: package?, version: version?, sha256 })
+}
+
+fn texts(reader: &Reader, map: &mut MapReader<'_, '_>, key: &'static str) -> BTreeMap<String, String> {
+    let value = |node: &Node, name: &str| match &node.value {
+        Value::Int(_) | Value::Float(_) | Value::Bool(_) => Some(node.value.describe()),
+        _ => reader.text(node, &format!("`{name}`")),
+    };
+    map.optional_entries(key)
+        .iter()
+        .filter_map(|entry| Some((entry.key.clone(), value(&entry.value, &entry.key)?)))
+        .collect()
+}

@@ -1,0 +1,305 @@
+//! `site.yaml`: the state of the cache that the administrator declares (interface E of `docs/formats.md`).
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::model::ModelId;
+use crate::report::{Exit, Explain, Finding, Severity};
+use crate::spec::parse::{MapReader, Node, ReadError, Reader, Value, read_text};
+
+/// What a site declares. Paths are absolute: in the file they are relative to the file's folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declared {
+    /// The file it was read from.
+    pub path: PathBuf,
+    /// Its text, which `setup` publishes as the cache's copy.
+    pub text: String,
+    /// The shared cache.
+    pub cache_dir: PathBuf,
+    /// Group that everything in the cache gets.
+    pub group: Option<String>,
+    /// Mode of a model's files: 0755 or 0644.
+    pub file_mode: u32,
+    /// Models that the cache must have.
+    pub models: Vec<DeclaredModel>,
+    /// Native engines that the cache must have, by id.
+    pub engines: BTreeMap<String, DeclaredEngine>,
+}
+
+/// A model that the cache must have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeclaredModel {
+    /// Its id.
+    pub repo: ModelId,
+    /// A file or folder of this machine that it is imported from.
+    pub path: Option<PathBuf>,
+    /// Format of the weights to keep (`gguf`, `safetensors`); `None`: all that there is.
+    pub format: Option<String>,
+}
+
+/// A native engine that the cache must have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeclaredEngine {
+    /// Its version; `None`: that of the engine's definition.
+    pub version: Option<String>,
+    /// The interpreter it runs with; `None`: the newest that everybody can run.
+    pub python: Option<PathBuf>,
+}
+
+/// Why a `site.yaml` cannot be used.
+#[derive(Debug, Error)]
+pub enum DeclaredError {
+    /// It cannot be read.
+    #[error("{0}")]
+    Read(#[source] std::io::Error),
+    /// It is faulty.
+    #[error("`{}` is not valid: {}", path.display(), first(findings))]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Its text, for snippets; empty when it is not text.
+        text: String,
+        /// All findings, in file order.
+        findings: Vec<Finding>,
+    },
+}
+
+fn first(findings: &[Finding]) -> String {
+    let errors: Vec<&Finding> =
+        findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
+    match errors.as_slice() {
+        [] => "no reason given".into(),
+        [first, more @ ..] => {
+            let line = first.line.map(|line| format!("line {line}: ")).unwrap_or_default();
+            let more = if more.is_empty() { String::new() } else { format!(" (and {} more)", more.len()) };
+            format!("{line}{}{more}", first.message)
+        }
+    }
+}
+
+impl Explain for DeclaredError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Read(error) => error.code(),
+            Self::Invalid { .. } => "invalid_site",
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Read(error) => error.hint(),
+            Self::Invalid { path, .. } => {
+                Some(format!("`bf-admin validate {}` shows all findings", path.display()))
+            }
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Read(error) => error.exit(),
+            Self::Invalid { .. } => Exit::Invalid,
+        }
+    }
+}
+
+/// Keys of interface E that this version reads and does not act on. To pass over them in silence would be to claim that
+/// a cache is what was declared when it is not.
+const LATER: [&str; 8] =
+    ["images", "tigerflow", "ondemand", "slurm", "runtime", "network", "policy", "retention"];
+
+impl Declared {
+    /// Reads the file at `path`.
+    pub fn load(path: &Path) -> Result<(Self, Vec<Finding>), DeclaredError> {
+        let path = std::path::absolute(path).map_err(DeclaredError::Read)?;
+        match read_text(&path) {
+            Ok(text) => Self::parse(&text, &path).map_err(|findings| DeclaredError::Invalid {
+                path: path.clone(),
+                text,
+                findings,
+            }),
+            Err(ReadError::Io(error)) => Err(DeclaredError::Read(error)),
+            Err(ReadError::Invalid(mut finding)) => {
+                finding.file = Some(path.clone());
+                Err(DeclaredError::Invalid { path, text: String::new(), findings: vec![finding] })
+            }
+        }
+    }
+
+    /// Parses the text of the file at `path`, which is absolute. Returns what it declares, and warnings.
+    ///
+    /// # Errors
+    /// All findings, errors and warnings, in file order.
+    pub fn parse(text: &str, path: &Path) -> Result<(Self, Vec<Finding>), Vec<Finding>> {
+        let reader = Reader::new();
+        let declared = reader.document(text).and_then(|root| read(&reader, &root, text, path));
+        let mut findings = reader.into_findings();
+        for finding in &mut findings {
+            finding.file = Some(path.to_owned());
+        }
+        match declared {
+            Some(declared) if findings.iter().all(|finding| finding.severity == Severity::Warning) => {
+                Ok((declared, findings))
+            }
+            _ => Err(findings),
+        }
+    }
+}
+
+fn read(reader: &Reader, root: &Node, text: &str, path: &Path) -> Option<Declared> {
+    let mut map = reader.map(root, "the file")?;
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    map.required_whole("schema", 1..=1);
+    let cache_dir = map.required_string("cache_dir");
+    let group = map.optional_string("group");
+    let file_mode = file_mode(reader, &mut map);
+    let models = models(reader, &mut map, folder);
+    let engines = engines(reader, &mut map, folder);
+    for key in LATER {
+        if let Some(entry) = map.optional(key) {
+            let message = format!("this version cannot provide `{key}` yet");
+            reader.note(
+                entry.at.error("not_supported", message).with_hint("remove it, or use a newer bf-admin"),
+            );
+        }
+    }
+    map.finish();
+    Some(Declared {
+        path: path.to_owned(),
+        text: text.to_owned(),
+        cache_dir: folder.join(cache_dir?),
+        group,
+        file_mode: file_mode?,
+        models,
+        engines,
+    })
+}
+
+/// `0644`, `0755`, with or without quotes. YAML 1.1 reads `0644` as octal, YAML 1.2 as decimal: both are meant the same.
+fn file_mode(reader: &Reader, map: &mut MapReader<'_, '_>) -> Option<u32> {
+    let Some(entry) = map.optional("file_mode") else { return Some(0o755) };
+    let digits = match &entry.value.value {
+        Value::Text(text) => text.trim().trim_start_matches("0o").trim_start_matches('0').to_owned(),
+        other => other.describe().trim_matches('`').to_owned(),
+    };
+    match digits.as_str() {
+        "644" | "420" => Some(0o644),
+        "755" | "493" => Some(0o755),
+        _ => {
+            let message = "`file_mode` must be 0755, as models are by default, or 0644";
+            reader.note(entry.value.at.error("unknown_value", message));
+            None
+        }
+    }
+}
+
+fn models(reader: &Reader, map: &mut MapReader<'_, '_>, folder: &Path) -> Vec<DeclaredModel> {
+    let mut models: Vec<DeclaredModel> = Vec::new();
+    for node in map.optional_list("models") {
+        let Some(mut item) = reader.map(node, "a model") else { continue };
+        let repo_text = item.required_string("repo");
+        let path = item.optional_string("path");
+        let format = item.optional_choice("format", &["gguf", "safetensors"]);
+        item.optional_choice("access", &["all"]);
+        for key in ["revision", "include", "exclude", "allow_pickle"] {
+            if let Some(entry) = item.optional(key) {
+                let message = format!("this version cannot obey `{key}` yet");
+                reader.note(
+                    entry.at.error("not_supported", message).with_hint("remove it, or use a newer bf-admin"),
+                );
+            }
+        }
+        let at = item.at_value("repo");
+        item.finish();
+        let Some(repo_text) = repo_text else { continue };
+        let repo = match repo_text.parse::<ModelId>() {
+            Ok(repo) => repo,
+            Err(error) => {
+                reader.note(at.error("invalid_model_id", error.to_string()));
+                continue;
+            }
+        };
+        if models.iter().any(|other| other.repo == repo) {
+            reader.note(at.error("duplicate_model", format!("the model `{repo}` is declared twice")));
+            continue;
+        }
+        models.push(DeclaredModel {
+            repo,
+            path: path.map(|path| folder.join(path)),
+            format: format.map(|index| ["gguf", "safetensors"][index].to_owned()),
+        });
+    }
+    models
+}
+
+fn engines(reader: &Reader, map: &mut MapReader<'_, '_>, folder: &Path) -> BTreeMap<String, DeclaredEngine> {
+    let mut engines = BTreeMap::new();
+    for entry in map.optional_entries("engines") {
+        if entry.value.value == Value::Null {
+            engines.insert(entry.key.clone(), DeclaredEngine::default());
+            continue;
+        }
+        let Some(mut item) = reader.map_of(entry, "an engine") else { continue };
+        let version = item.optional_string("version");
+        let python = item.optional_string("python").map(|python| folder.join(python));
+        item.finish();
+        engines.insert(entry.key.clone(), DeclaredEngine { version, python });
+    }
+    engines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Declared, Vec<String>> {
+        Declared::parse(text, Path::new("/site/site.yaml")).map(|(declared, _)| declared).map_err(
+            |findings| {
+                findings
+                    .iter()
+                    .map(|finding| {
+                        format!(
+                            "{}:{} {}",
+                            finding.line.unwrap_or(0),
+                            finding.column.unwrap_or(0),
+                            finding.code
+                        )
+                    })
+                    .collect()
+            },
+        )
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_file() {
+        let text = "schema: 1\ncache_dir: cache\nmodels:\n  - {repo: org/name, path: ../dl, format: gguf}\nengines: {llama_cpp: }\n";
+        let declared = parse(text).unwrap();
+        assert_eq!(declared.cache_dir, Path::new("/site/cache"));
+        assert_eq!(declared.models[0].path.as_deref(), Some(Path::new("/site/../dl")));
+        assert_eq!(declared.engines["llama_cpp"], DeclaredEngine::default());
+        assert_eq!(declared.file_mode, 0o755);
+    }
+
+    #[test]
+    fn the_file_mode_is_one_of_two_however_it_is_written() {
+        for (written, mode) in
+            [("0644", 0o644), ("\"0644\"", 0o644), ("0o644", 0o644), ("0755", 0o755), ("755", 0o755)]
+        {
+            let declared = parse(&format!("schema: 1\ncache_dir: /c\nfile_mode: {written}\n")).unwrap();
+            assert_eq!(declared.file_mode, mode, "{written}");
+        }
+        assert_eq!(parse("schema: 1\ncache_dir: /c\nfile_mode: 0777\n").unwrap_err(), ["3:12 unknown_value"]);
+    }
+
+    #[test]
+    fn what_cannot_be_provided_is_refused_and_nothing_unknown_passes() {
+        let text =
+            "schema: 2\ncache_dir: /c\nimages: {a: {ref: b}}\nmodles: []\nmodels:\n  - repo: ../../x\n";
+        let found = parse(text).unwrap_err();
+        assert_eq!(
+            found,
+            ["1:9 out_of_range", "3:1 not_supported", "4:1 unknown_key", "6:11 invalid_model_id"]
+        );
+    }
+}

@@ -1,0 +1,221 @@
+//! What a service is doing: derived from what its job left and from whether it lives, never guessed from the text of a log.
+//!
+//! In this order: `end.json` > is the process there > a fresh `state.json` and a challenge that the listener passes >
+//! failed, ended without a report.
+
+mod age;
+
+use bf_core::report::Failure;
+use serde::Serialize;
+
+use crate::client::Connection;
+use crate::job::{Cause, End, JobDir, Liveness, Phase, State};
+use crate::store::Record;
+
+pub(crate) use age::Clock;
+
+/// A heartbeat older than this, in seconds, is no sign of life: it is written every 2 s.
+const STALE: f64 = 15.0;
+/// A job whose process is not recorded may be so young, in seconds.
+const LAUNCH: f64 = 10.0;
+
+/// Upstream's states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ServiceState {
+    /// Handed over.
+    Submitted,
+    /// It runs, the model does not answer yet.
+    Starting,
+    /// The model answers.
+    Healthy,
+    /// It runs and does not answer as it should.
+    Unhealthy,
+    /// Ended as asked.
+    Stopped,
+    /// Its time was up.
+    Timeout,
+    /// Ended otherwise.
+    Failed,
+}
+
+impl ServiceState {
+    /// As in the JSON.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Submitted => "submitted",
+            Self::Starting => "starting",
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+            Self::Stopped => "stopped",
+            Self::Timeout => "timeout",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Whether there is something to stop.
+    pub(crate) fn is_live(self) -> bool {
+        matches!(self, Self::Submitted | Self::Starting | Self::Healthy | Self::Unhealthy)
+    }
+}
+
+/// A service's state with its reason.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Status {
+    pub(crate) state: ServiceState,
+    /// What the supervisor is doing, while it lives.
+    pub(crate) phase: Option<Phase>,
+    /// Why it is in this state, in words.
+    pub(crate) reason: Option<String>,
+    /// What to do about it.
+    pub(crate) hint: Option<String>,
+    /// The last heartbeat.
+    pub(crate) heartbeat: Option<State>,
+    /// How it ended.
+    pub(crate) end: Option<End>,
+}
+
+impl Status {
+    fn new(state: ServiceState) -> Self {
+        Self { state, phase: None, reason: None, hint: None, heartbeat: None, end: None }
+    }
+
+    fn because(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+}
+
+/// Derives the state of one service. `challenge` asks a ready service to prove that it is there.
+pub(crate) async fn derive(record: &Record, clock: &Clock, challenge: bool) -> Result<Status, Failure> {
+    let dir = JobDir::of(record.home_dir.as_ref(), &record.id);
+    if let Some(end) = dir.end()? {
+        return Ok(ended(end));
+    }
+    if !dir.path().is_dir() {
+        return Ok(Status::new(ServiceState::Failed).because("its job directory is gone"));
+    }
+    let Some(local) = dir.local()? else {
+        let young = clock.age(dir.path()).is_some_and(|age| age < LAUNCH);
+        return Ok(if young {
+            Status::new(ServiceState::Submitted)
+        } else {
+            Status::new(ServiceState::Failed).because("it was never started")
+        });
+    };
+    let liveness = local.liveness()?;
+    let heartbeat = dir.state()?;
+    let age = clock.age(&dir.state_file());
+    let mut status = match (liveness, heartbeat) {
+        (Liveness::Gone, _) => match dir.end()? {
+            Some(end) => return Ok(ended(end)), // it ended while we looked
+            None => lost(),
+        },
+        (Liveness::Elsewhere, heartbeat) if age.is_none_or(|age| age > STALE) => {
+            Status { heartbeat, ..lost() }
+        }
+        (_, None) => Status::new(ServiceState::Starting),
+        (_, Some(heartbeat)) => living(heartbeat, age),
+    };
+    if status.state == ServiceState::Healthy {
+        if liveness == Liveness::Elsewhere {
+            status = status.because(format!("it runs on {}, and can be reached only there", local.host));
+        } else if challenge && let Err(failure) = Connection::open(&dir).await {
+            status = Status { state: ServiceState::Unhealthy, hint: failure.hint, ..status }.because(failure.message);
+        }
+    }
+    Ok(status)
+}
+
+/// The state of a job that has said why it ended.
+fn ended(end: End) -> Status {
+    let state = match end.cause {
+        Cause::Stopped | Cause::Idle => ServiceState::Stopped,
+        Cause::Walltime => ServiceState::Timeout,
+        _ => ServiceState::Failed,
+    };
+    Status { hint: end.hint.clone(), end: Some(end.clone()), ..Status::new(state) }.because(end.message)
+}
+
+/// The state of a job that is gone and has said nothing.
+fn lost() -> Status {
+    let hint = "`bf-user logs` shows what was before; the node may have been restarted".to_owned();
+    Status { hint: Some(hint), ..Status::new(ServiceState::Failed) }.because("ended without a report")
+}
+
+/// The state of a job that lives, by its last heartbeat, which is `age` seconds old.
+fn living(heartbeat: State, age: Option<f64>) -> Status {
+    let phase = heartbeat.phase;
+    let state = match phase {
+        Phase::Ready => ServiceState::Healthy,
+        Phase::Draining | Phase::Ended => ServiceState::Unhealthy,
+        _ => ServiceState::Starting,
+    };
+    let trouble = heartbeat.trouble.clone();
+    let status = Status { phase: Some(phase), heartbeat: Some(heartbeat), ..Status::new(state) };
+    match (age, trouble) {
+        (Some(age), _) if age > STALE => Status { state: ServiceState::Unhealthy, ..status }
+            .because(format!("no heartbeat for {age:.0} s: its process or its filesystem hangs")),
+        (_, Some(trouble)) if state == ServiceState::Healthy => {
+            Status { state: ServiceState::Unhealthy, ..status }.because(trouble)
+        }
+        _ if state == ServiceState::Unhealthy => status.because("it is stopping"),
+        _ => status,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{LocalJob, Requests, SCHEMA};
+
+    fn heartbeat(phase: Phase) -> State {
+        State {
+            schema: SCHEMA,
+            attempt: 1,
+            seq: 1,
+            phase,
+            since: bf_core::host::now(),
+            phases: Vec::new(),
+            requests: Requests::default(),
+            ends_at: None,
+            trouble: None,
+        }
+    }
+
+    #[test]
+    fn a_living_job_is_judged_by_phase_age_and_trouble() {
+        assert_eq!(living(heartbeat(Phase::Loading), Some(1.0)).state, ServiceState::Starting);
+        assert_eq!(living(heartbeat(Phase::Ready), Some(1.0)).state, ServiceState::Healthy);
+        assert_eq!(living(heartbeat(Phase::Ready), Some(60.0)).state, ServiceState::Unhealthy);
+        assert_eq!(living(heartbeat(Phase::Loading), Some(60.0)).state, ServiceState::Unhealthy);
+        let troubled = State { trouble: Some("ill".into()), ..heartbeat(Phase::Ready) };
+        assert_eq!(living(troubled, Some(1.0)).reason.as_deref(), Some("ill"));
+    }
+
+    #[tokio::test]
+    async fn what_the_job_left_decides() {
+        let home = tempfile::tempdir().unwrap();
+        let clock = Clock::of(home.path());
+        let mut record = Record::example("aa110000000000000000000000000000");
+        record.home_dir = home.path().to_str().unwrap().into();
+        let dir = JobDir::of(home.path(), &record.id);
+        let state = || async { derive(&record, &clock, false).await.unwrap() };
+        assert_eq!(state().await.state, ServiceState::Failed, "no directory");
+        dir.create().unwrap();
+        assert_eq!(state().await.state, ServiceState::Submitted, "just made");
+
+        let mut local = LocalJob::of(i32::try_from(std::process::id()).unwrap()).unwrap();
+        dir.write("local.json", &local).unwrap();
+        dir.write("state.json", &heartbeat(Phase::Loading)).unwrap();
+        assert_eq!(state().await.state, ServiceState::Starting);
+        dir.write("state.json", &heartbeat(Phase::Ready)).unwrap();
+        assert_eq!(state().await.state, ServiceState::Healthy);
+        local.start_ticks += 1;
+        dir.write("local.json", &local).unwrap();
+        let gone = state().await;
+        assert_eq!((gone.state, gone.reason.as_deref()), (ServiceState::Failed, Some("ended without a report")));
+        dir.write_end(&End::new(Cause::Walltime, "its time was up")).unwrap();
+        assert_eq!(state().await.state, ServiceState::Timeout);
+    }
+}

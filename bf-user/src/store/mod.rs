@@ -1,0 +1,217 @@
+//! The user's SQLite store: which services there are. What a service *is doing* is not in here: that is derived
+//! from its job directory, so that a lost store loses no service.
+//!
+//! A rollback journal, no WAL: homes are on network filesystems, where WAL's shared memory does not work.
+
+mod migrations;
+mod record;
+
+pub(crate) use record::Record;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bf_core::report::{Exit, Explain};
+use rusqlite::{Connection, OpenFlags, params};
+use thiserror::Error;
+
+/// Another process of the same user may hold the store for so long.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why the store cannot be used.
+#[derive(Debug, Error)]
+pub(crate) enum StoreError {
+    /// No service has an id that begins so.
+    #[error("there is no service {id}")]
+    Unknown { id: String },
+    /// More than one has.
+    #[error("{id} is the beginning of {} service ids", matches.len())]
+    Ambiguous { id: String, matches: Vec<String> },
+    /// It was written by a newer bf-user.
+    #[error("the store {} was written by a newer bf-user", path.display())]
+    Newer { path: PathBuf },
+    /// It is not a database, or is damaged.
+    #[error("the store {} cannot be used: {source}", path.display())]
+    Broken { path: PathBuf, source: rusqlite::Error },
+    /// Its folder cannot be made.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Explain for StoreError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Unknown { .. } => "service_not_found",
+            Self::Ambiguous { .. } => "service_ambiguous",
+            Self::Newer { .. } => "store_newer",
+            Self::Broken { .. } => "store_broken",
+            Self::Io(error) => error.code(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Unknown { .. } => "`bf-user ls --all` lists them".into(),
+            Self::Ambiguous { matches, .. } => format!("write more of it: {}", matches.join(", ")),
+            Self::Newer { .. } => "use the newer bf-user, or another BLACKFISH_HOME_DIR".into(),
+            Self::Broken { .. } => {
+                "move it aside: services that run go on; their job directories are in `jobs` beside it".into()
+            }
+            Self::Io(error) => return error.hint(),
+        })
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Unknown { .. } => Exit::NotFound,
+            Self::Ambiguous { .. } => Exit::Usage,
+            Self::Newer { .. } => Exit::Invalid,
+            Self::Broken { source, .. } => match source.sqlite_error_code() {
+                Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => Exit::Busy,
+                Some(rusqlite::ErrorCode::DiskFull) => Exit::CannotCreate,
+                Some(rusqlite::ErrorCode::PermissionDenied | rusqlite::ErrorCode::ReadOnly) => Exit::Permission,
+                _ => Exit::Invalid,
+            },
+            Self::Io(error) => error.exit(),
+        }
+    }
+}
+
+/// An open store.
+pub(crate) struct Store {
+    path: PathBuf,
+    connection: Connection,
+}
+
+impl Store {
+    /// Opens the store in `home_dir`, making both if they are missing, and brings it up to date.
+    pub(crate) fn open(home_dir: &Path) -> Result<Self, StoreError> {
+        let path = home_dir.join("services.db");
+        if !path.exists() {
+            make_home(home_dir)?;
+            // Made here, so that it is private from its first byte.
+            use fs_err::os::unix::fs::OpenOptionsExt;
+            fs_err::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+        }
+        let broken = |source| StoreError::Broken { path: path.clone(), source };
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(&path, flags).map_err(broken)?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(broken)?;
+        connection.pragma_update(None, "journal_mode", "DELETE").map_err(broken)?;
+        migrations::apply(&mut connection).map_err(|error| match error {
+            migrations::Error::Newer => StoreError::Newer { path: path.clone() },
+            migrations::Error::Sqlite(source) => broken(source),
+        })?;
+        Ok(Self { path, connection })
+    }
+
+    /// Adds a service.
+    pub(crate) fn insert(&self, record: &Record) -> Result<(), StoreError> {
+        record.insert(&self.connection).map_err(|source| self.broken(source))
+    }
+
+    /// All services, oldest first.
+    pub(crate) fn all(&self) -> Result<Vec<Record>, StoreError> {
+        Record::all(&self.connection).map_err(|source| self.broken(source))
+    }
+
+    /// The one service whose id begins with `prefix`; dashes in it do not matter.
+    pub(crate) fn find(&self, prefix: &str) -> Result<Record, StoreError> {
+        let wanted = prefix.replace('-', "").to_lowercase();
+        let unknown = || StoreError::Unknown { id: prefix.to_owned() };
+        if wanted.is_empty() || !wanted.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(unknown());
+        }
+        let mut matches: Vec<Record> = self.all()?.into_iter().filter(|record| record.id.starts_with(&wanted)).collect();
+        match (matches.pop(), matches.is_empty()) {
+            (Some(record), true) => Ok(record),
+            (Some(record), false) => {
+                let mut ids: Vec<String> = matches.into_iter().map(|record| record.id).collect();
+                ids.push(record.id);
+                Err(StoreError::Ambiguous { id: prefix.to_owned(), matches: ids })
+            }
+            (None, _) => Err(unknown()),
+        }
+    }
+
+    /// Remembers the state that a service was last seen in.
+    pub(crate) fn set_status(&self, id: &str, status: &str) -> Result<(), StoreError> {
+        self.connection
+            .execute(
+                "UPDATE service SET status = ?2, updated_at = ?3 WHERE id = ?1 AND status <> ?2",
+                params![id, status, bf_core::host::now()],
+            )
+            .map_err(|source| self.broken(source))?;
+        Ok(())
+    }
+
+    /// Forgets a service.
+    pub(crate) fn delete(&self, id: &str) -> Result<(), StoreError> {
+        self.connection
+            .execute("DELETE FROM service WHERE id = ?1", [id])
+            .map_err(|source| self.broken(source))?;
+        Ok(())
+    }
+
+    fn broken(&self, source: rusqlite::Error) -> StoreError {
+        StoreError::Broken { path: self.path.clone(), source }
+    }
+}
+
+/// Makes the user's folder for its owner only, if it is missing. One that exists is the user's to open or close.
+fn make_home(home_dir: &Path) -> io::Result<()> {
+    if home_dir.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = home_dir.parent() {
+        fs_err::create_dir_all(parent)?;
+    }
+    bf_core::publish::private_folder(home_dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn ids_may_be_abbreviated_as_long_as_they_are_unique() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(home.path()).unwrap();
+        let one = Record::example("aa110000000000000000000000000000");
+        let two = Record::example("aa220000000000000000000000000000");
+        store.insert(&one).unwrap();
+        store.insert(&two).unwrap();
+        assert_eq!(store.find("aa1").unwrap(), one);
+        assert_eq!(store.find("AA22-0000").unwrap().id, two.id);
+        assert!(matches!(store.find("aa"), Err(StoreError::Ambiguous { .. })));
+        assert!(matches!(store.find("ff"), Err(StoreError::Unknown { .. })));
+        assert!(matches!(store.find("%"), Err(StoreError::Unknown { .. })));
+        store.delete(&one.id).unwrap();
+        assert_eq!(store.all().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn it_is_private_and_not_in_wal_mode() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(&home.path().join("new")).unwrap();
+        assert_eq!(fs_err::metadata(&store.path).unwrap().permissions().mode() & 0o777, 0o600);
+        let mode: String = store.connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+        assert_eq!(mode, "delete");
+    }
+
+    #[test]
+    fn a_newer_store_and_a_broken_one_are_refused() {
+        let home = tempfile::tempdir().unwrap();
+        drop(Store::open(home.path()).unwrap());
+        let connection = Connection::open(home.path().join("services.db")).unwrap();
+        connection.pragma_update(None, "user_version", 1000).unwrap();
+        assert!(matches!(Store::open(home.path()), Err(StoreError::Newer { .. })));
+        drop(connection);
+        fs_err::write(home.path().join("services.db"), "this is no database, whatever its name says").unwrap();
+        let error = Store::open(home.path()).err().unwrap();
+        assert_eq!(error.exit(), Exit::Invalid, "{error}");
+    }
+}

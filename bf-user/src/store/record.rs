@@ -1,0 +1,117 @@
+//! One row: a service as it was asked for.
+
+use rusqlite::{Connection, Row, params};
+
+/// A service as it was asked for, and the state it was last seen in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Record {
+    /// 32 hex digits.
+    pub(crate) id: String,
+    /// RFC 3339.
+    pub(crate) created_at: String,
+    /// RFC 3339, last change of `status`.
+    pub(crate) updated_at: String,
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    pub(crate) engine: String,
+    pub(crate) model: String,
+    pub(crate) revision: String,
+    pub(crate) profile: String,
+    /// `local`
+    pub(crate) scheduler: String,
+    pub(crate) host: String,
+    pub(crate) user: String,
+    pub(crate) home_dir: String,
+    pub(crate) cache_dir: String,
+    pub(crate) job_id: Option<String>,
+    /// Last seen.
+    pub(crate) status: String,
+    pub(crate) tier: Option<String>,
+    pub(crate) partition: Option<String>,
+    pub(crate) cpus: u32,
+    pub(crate) gpus: u32,
+    pub(crate) memory_gb: u32,
+    /// Seconds.
+    pub(crate) time_limit: Option<i64>,
+    /// Seconds.
+    pub(crate) idle_timeout: Option<i64>,
+}
+
+const COLUMNS: &str = "id, created_at, updated_at, name, kind, engine, model, revision, profile, scheduler, host, user, \
+    home_dir, cache_dir, job_id, status, tier, partition, cpus, gpus, memory_gb, time_limit, idle_timeout";
+
+impl Record {
+    pub(super) fn insert(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let marks = vec!["?"; COLUMNS.split(',').count()].join(", ");
+        let values = params![
+            self.id, self.created_at, self.updated_at, self.name, self.kind, self.engine, self.model, self.revision,
+            self.profile, self.scheduler, self.host, self.user, self.home_dir, self.cache_dir, self.job_id, self.status,
+            self.tier, self.partition, self.cpus, self.gpus, self.memory_gb, self.time_limit, self.idle_timeout,
+        ];
+        connection.execute(&format!("INSERT INTO service ({COLUMNS}) VALUES ({marks})"), values).map(|_| ())
+    }
+
+    pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<Self>> {
+        let sql = format!("SELECT {COLUMNS} FROM service ORDER BY created_at, id");
+        connection.prepare(&sql)?.query_map([], Self::of_row)?.collect()
+    }
+
+    fn of_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: row.get("id")?,
+            created_at: row.get("created_at")?,
+            updated_at: row.get("updated_at")?,
+            name: row.get("name")?,
+            kind: row.get("kind")?,
+            engine: row.get("engine")?,
+            model: row.get("model")?,
+            revision: row.get("revision")?,
+            profile: row.get("profile")?,
+            scheduler: row.get("scheduler")?,
+            host: row.get("host")?,
+            user: row.get("user")?,
+            home_dir: row.get("home_dir")?,
+            cache_dir: row.get("cache_dir")?,
+            job_id: row.get("job_id")?,
+            status: row.get("status")?,
+            tier: row.get("tier")?,
+            partition: row.get("partition")?,
+            cpus: row.get("cpus")?,
+            gpus: row.get("gpus")?,
+            memory_gb: row.get("memory_gb")?,
+            time_limit: row.get("time_limit")?,
+            idle_timeout: row.get("idle_timeout")?,
+        })
+    }
+
+    /// A record for tests.
+    #[cfg(test)]
+    pub(crate) fn example(id: &str) -> Self {
+        let text = String::from;
+        Self {
+            id: text(id),
+            created_at: text("2026-01-01T00:00:00.000Z"),
+            updated_at: text("2026-01-01T00:00:00.000Z"),
+            name: text("example"),
+            kind: text("text_generation"),
+            engine: text("llama_cpp"),
+            model: text("org/name"),
+            revision: text("0000000000000000000000000000000000000000"),
+            profile: text("default"),
+            scheduler: text("local"),
+            host: text("localhost"),
+            user: text("me"),
+            home_dir: text("/home/me/.blackfish"),
+            cache_dir: text("/shared/.blackfish"),
+            job_id: Some(text("1")),
+            status: text("submitted"),
+            tier: Some(text("CPU Only")),
+            partition: None,
+            cpus: 2,
+            gpus: 0,
+            memory_gb: 4,
+            time_limit: None,
+            idle_timeout: None,
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Writes `state.json` every 2 s, and at once when the phase changes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::life::Life;
+use crate::job::JobDir;
+
+const PERIOD: Duration = Duration::from_secs(2);
+
+/// The running heartbeat.
+pub(super) struct Heart {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+/// Writes the first one, so that a job that cannot write its folder fails at once, and goes on.
+pub(super) fn start(dir: JobDir, life: Arc<Life>) -> std::io::Result<Heart> {
+    dir.write("state.json", &life.state())?;
+    let (stop, mut stopped) = oneshot::channel();
+    let task = tokio::spawn(async move {
+        let mut phases = life.phases();
+        loop {
+            let last = tokio::select! {
+                _ = &mut stopped => true,
+                () = tokio::time::sleep(PERIOD) => false,
+                _ = phases.changed() => false,
+            };
+            // On a shared filesystem that hangs, only this blocking thread hangs. A write that fails is tried again at the
+            // next beat: a full disk must not end a service.
+            let (dir, state) = (dir.clone(), life.state());
+            let _ = tokio::task::spawn_blocking(move || dir.write("state.json", &state)).await;
+            if last {
+                return;
+            }
+        }
+    });
+    Ok(Heart { stop, task })
+}
+
+impl Heart {
+    /// Writes the last state and ends.
+    pub(super) async fn stop(self) {
+        let _ = self.stop.send(());
+        let _ = tokio::time::timeout(PERIOD, self.task).await;
+    }
+}

@@ -1,0 +1,198 @@
+//! What runs inside every job: starts the engine where only it can reach it, answers for it, and says how it ended.
+//!
+//! Three processes. The *supervisor* (this module) owns the port, the key and the job's files. The *guardian* ([`guard`])
+//! owns the engine's processes and ends them when the supervisor is gone. The *tether* ([`tether`]) is what the engine's
+//! process is before it becomes the engine. The last two are bf-user, executed again.
+
+mod engine;
+mod fate;
+mod guard;
+mod heartbeat;
+mod life;
+mod probe;
+mod proxy;
+mod reply;
+mod routes;
+mod tether;
+mod workdir;
+
+pub(crate) use guard::guard;
+pub(crate) use proxy::CHALLENGE;
+pub(crate) use tether::tether;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bf_core::report::{Exit, Explain, Failure};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::job::{Cause, End, Endpoint, Job, JobDir, Key, Phase, SCHEMA};
+use engine::{Ended, EngineProcess};
+use life::Life;
+use workdir::WorkDir;
+
+/// How long an engine may take to end after it was asked to.
+const ENGINE_GRACE: Duration = Duration::from_secs(10);
+
+/// What the in-job program exits with: 0 as asked, 4 the engine died, 5 the guardian died, 6 a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum JobExit {
+    AsAsked = 0,
+    EngineDied = 4,
+    GuardianDied = 5,
+}
+
+/// Runs a job to its end. What goes wrong is in `end.json` by then; an error is returned only where not even that could be.
+pub(crate) fn run(dir: &JobDir) -> Result<u8, Failure> {
+    let job = dir.job()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let outcome = runtime.block_on(supervise(dir, &job));
+    // Connections that are still open must not keep the job alive.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    let (end, exit) = match outcome {
+        Ok(outcome) => outcome,
+        Err(failure) => (end_of(&failure), Exit::Failed.code()),
+    };
+    say(dir, &format!("ended: {}", end.message));
+    dir.write_end(&end)?;
+    Ok(exit)
+}
+
+/// A failure before the engine ran, as an end.
+fn end_of(failure: &Failure) -> End {
+    let cause = match failure.code {
+        "port_in_use" => Cause::Port,
+        "file_not_found" | "engine_program_missing" => Cause::MissingFile,
+        _ => Cause::Unknown,
+    };
+    End { hint: failure.hint.clone(), ..End::new(cause, failure.message.clone()) }
+}
+
+async fn supervise(dir: &JobDir, job: &Job) -> Result<(End, u8), Failure> {
+    let mut stop = Stop::new()?;
+    let life = Arc::new(Life::new(job.time_limit));
+    let heart = heartbeat::start(dir.clone(), Arc::clone(&life))?;
+    say(dir, &format!("{} {} for {} with {}", job.name, job.service, job.model.repo, job.engine.id));
+
+    let key = Key::read(&dir.key())?;
+    let work = WorkDir::create()?;
+    let listener = bind(job).await?;
+    let address = listener.local_addr()?;
+    publish(dir, job, address.ip(), address.port())?;
+    let proxy = tokio::spawn(proxy::serve(
+        listener,
+        Arc::new(proxy::Proxy::new(job, key, address.port(), work.socket(), Arc::clone(&life))),
+    ));
+
+    life.enter(Phase::Starting);
+    let mut engine = EngineProcess::start(dir, job, &work).await?;
+    life.enter(Phase::Loading);
+    let probe = tokio::spawn(probe::run(job.clone(), work.socket(), Arc::clone(&life)));
+
+    let reason = tokio::select! {
+        ended = engine.ended() => Reason::Engine(ended),
+        cause = stop.asked() => Reason::Asked(cause),
+        () = life.time_is_up() => Reason::Asked(Cause::Walltime),
+        () = life.idle_for(job.idle_timeout) => Reason::Asked(Cause::Idle),
+    };
+    probe.abort();
+    life.enter(Phase::Draining);
+    // Also after the engine ended by itself: its guardian ends what it left.
+    engine.stop(ENGINE_GRACE).await;
+    let (end, exit) = match reason {
+        Reason::Engine(ended) => (fate::of_engine(dir, job, &ended), exit_of(&ended)),
+        Reason::Asked(cause) => (fate::as_asked(cause, job), JobExit::AsAsked as u8),
+    };
+    proxy.abort();
+    life.enter(Phase::Ended);
+    heart.stop().await;
+    work.remove()?;
+    Ok((end, exit))
+}
+
+enum Reason {
+    Engine(Ended),
+    Asked(Cause),
+}
+
+fn exit_of(ended: &Ended) -> u8 {
+    match ended {
+        Ended::Exit { .. } | Ended::Signal { .. } | Ended::NotStarted { .. } => JobExit::EngineDied as u8,
+        Ended::GuardianGone => JobExit::GuardianDied as u8,
+    }
+}
+
+/// Binds the port that the job asks for, or any free one.
+async fn bind(job: &Job) -> Result<TcpListener, Failure> {
+    let address: IpAddr = job.network.address.parse().map_err(|_| {
+        Failure::new(
+            Exit::Invalid,
+            "address_invalid",
+            format!("{} is not an IP address", job.network.address),
+        )
+    })?;
+    TcpListener::bind((address, job.network.port)).await.map_err(|error| {
+        if error.kind() == std::io::ErrorKind::AddrInUse {
+            let message = format!("port {} is in use on {}", job.network.port, bf_core::host::name());
+            return Failure::new(Exit::Failed, "port_in_use", message)
+                .with_hint("leave out --port: a free one is found");
+        }
+        let message = format!("cannot listen at {address} port {}: {error}", job.network.port);
+        Failure::new(error.exit(), "cannot_listen", message)
+    })
+}
+
+fn publish(dir: &JobDir, job: &Job, address: IpAddr, port: u16) -> Result<(), Failure> {
+    let endpoint = Endpoint {
+        schema: SCHEMA,
+        service: job.service.clone(),
+        attempt: 1,
+        slurm_job: std::env::var("SLURM_JOB_ID").ok(),
+        host: bf_core::host::name(),
+        addresses: vec![address.to_string()],
+        port,
+        scheme: "http".into(),
+        models: vec![job.model.repo.clone()],
+        written_at: bf_core::host::now(),
+    };
+    Ok(dir.write("endpoint.json", &endpoint)?)
+}
+
+/// One line in the supervisor's log. A full disk must not end a service: what cannot be written is lost.
+fn say(dir: &JobDir, text: &str) {
+    use std::io::Write;
+    if let Ok(mut log) = JobDir::append(&dir.supervisor_log()) {
+        let _ = writeln!(log, "{} {text}", bf_core::host::now());
+    }
+}
+
+/// The signals that ask a job to end.
+struct Stop {
+    term: tokio::signal::unix::Signal,
+    int: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Returns when one of them arrives. A hang-up (the terminal is closed) is no wish to end a service.
+    async fn asked(&mut self) -> Cause {
+        loop {
+            tokio::select! {
+                _ = self.term.recv() => return Cause::Stopped,
+                _ = self.int.recv() => return Cause::Stopped,
+                _ = self.hangup.recv() => {}
+            }
+        }
+    }
+}
