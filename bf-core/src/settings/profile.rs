@@ -112,7 +112,7 @@ fn parse(text: &str) -> Result<Vec<Profile>, usize> {
             "home_dir" => profile.home_dir = Some(value.into()),
             "cache_dir" => profile.cache_dir = Some(value.into()),
             "default" => {
-                profile.default = matches!(value.to_lowercase().as_str(), "true" | "1" | "yes" | "on")
+                profile.default = matches!(value.to_lowercase().as_str(), "true" | "1" | "yes" | "on");
             }
             _ => {} // other versions write more keys
         }

@@ -72,7 +72,7 @@ pub fn open(path: &Path) -> Result<Layout, SiteError> {
     let unreadable = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => SiteError::Missing { path: path.to_owned() },
         io::ErrorKind::NotADirectory => SiteError::NotAFolder { path: path.to_owned() },
-        _ => SiteError::Unreadable { path: path.to_owned(), source: bare(source) },
+        _ => SiteError::Unreadable { path: path.to_owned(), source: bare(&source) },
     };
     let root = fs_err::canonicalize(path).map_err(unreadable)?;
     fs_err::read_dir(&root).map_err(unreadable)?;
@@ -80,7 +80,7 @@ pub fn open(path: &Path) -> Result<Layout, SiteError> {
 }
 
 /// Without the path that `fs_err` adds, since the sentence around it names the path already.
-fn bare(error: io::Error) -> io::Error {
+fn bare(error: &io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(code) => io::Error::from_raw_os_error(code),
         None => io::Error::from(error.kind()),
