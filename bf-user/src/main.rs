@@ -1,11 +1,19 @@
 //! bf-user: the researcher's command line, and the supervisor inside every job.
 
+mod cli;
+mod client;
+mod commands;
+mod duration;
 mod job;
+mod launch;
+mod printer;
+mod status;
+mod store;
 mod supervise;
+mod view;
 
-fn main() {
-    let dir = job::JobDir::at("/tmp");
-    let _ = supervise::run(&dir);
-    let _ = supervise::guard();
-    let _ = supervise::tether(1, vec![]);
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
 }

@@ -34,6 +34,16 @@ pub enum Location {
     Home,
 }
 
+impl Location {
+    /// As in the JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cache => "cache",
+            Self::Home => "home",
+        }
+    }
+}
+
 /// A folder that holds `models--org--name` folders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Root {

@@ -52,7 +52,9 @@ impl Connection {
                 Err(failure) => last = Some(failure),
             }
         }
-        Err(last.unwrap_or_else(|| Failure::new(Exit::Invalid, "endpoint_invalid", "the endpoint has no address")))
+        Err(last.unwrap_or_else(|| {
+            Failure::new(Exit::Invalid, "endpoint_invalid", "the endpoint has no address")
+        }))
     }
 
     async fn at(endpoint: &Endpoint, address: &str, key: Key) -> Result<Self, Failure> {
@@ -73,7 +75,7 @@ impl Connection {
         let (sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|error| unreachable(error.to_string()))?;
         tokio::spawn(connection);
-        let mut connection = Self { sender, authority, key };
+        let mut connection = Self { sender, authority: authority.clone(), key };
         match tokio::time::timeout(PATIENCE, connection.challenge(endpoint)).await {
             Ok(result) => result?,
             Err(_) => return Err(unreachable(format!("no answer within {} s", PATIENCE.as_secs()))),
@@ -100,7 +102,8 @@ impl Connection {
         match serde_json::from_slice::<Answer>(&body) {
             Ok(answer) if proofs_match(&expected, &answer.proof) => Ok(()),
             _ => {
-                let message = format!("who listens at {} is not the service: it does not know the key", self.authority);
+                let message =
+                    format!("who listens at {} is not the service: it does not know the key", self.authority);
                 Err(Failure::new(Exit::Unreachable, "stranger", message)
                     .with_hint("nothing was sent to it; stop the service and start it again"))
             }

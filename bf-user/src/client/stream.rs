@@ -20,7 +20,9 @@ impl Events {
 
     /// The next event's data; `None` at the end, which OpenAI's streams announce with `[DONE]`.
     pub(crate) async fn next(&mut self) -> Result<Option<String>, Failure> {
-        let broken = |why: String| Failure::new(Exit::Unreachable, "answer_broken", format!("the answer broke off: {why}"));
+        let broken = |why: String| {
+            Failure::new(Exit::Unreachable, "answer_broken", format!("the answer broke off: {why}"))
+        };
         loop {
             while let Some(end) = self.pending.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.pending.drain(..=end).collect();

@@ -2,6 +2,8 @@
 
 mod local;
 mod plan;
+mod stop;
 
-pub(crate) use local::start;
-pub(crate) use plan::{Plan, Wish};
+pub(crate) use local::{detach, script, start};
+pub(crate) use plan::{Plan, Wish, gb, open_cache, roots};
+pub(crate) use stop::stop;

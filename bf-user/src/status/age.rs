@@ -14,7 +14,8 @@ impl Clock {
     /// host's clock has to do.
     pub(crate) fn of(home_dir: &Path) -> Self {
         let path = home_dir.join(".clock");
-        let written = fs_err::write(&path, b"").and_then(|()| fs_err::metadata(&path)).and_then(|meta| meta.modified());
+        let written =
+            fs_err::write(&path, b"").and_then(|()| fs_err::metadata(&path)).and_then(|meta| meta.modified());
         Self { now: written.unwrap_or_else(|_| SystemTime::now()) }
     }
 

@@ -121,7 +121,8 @@ pub(crate) async fn derive(record: &Record, clock: &Clock, challenge: bool) -> R
         if liveness == Liveness::Elsewhere {
             status = status.because(format!("it runs on {}, and can be reached only there", local.host));
         } else if challenge && let Err(failure) = Connection::open(&dir).await {
-            status = Status { state: ServiceState::Unhealthy, hint: failure.hint, ..status }.because(failure.message);
+            status = Status { state: ServiceState::Unhealthy, hint: failure.hint, ..status }
+                .because(failure.message);
         }
     }
     Ok(status)
@@ -214,7 +215,10 @@ mod tests {
         local.start_ticks += 1;
         dir.write("local.json", &local).unwrap();
         let gone = state().await;
-        assert_eq!((gone.state, gone.reason.as_deref()), (ServiceState::Failed, Some("ended without a report")));
+        assert_eq!(
+            (gone.state, gone.reason.as_deref()),
+            (ServiceState::Failed, Some("ended without a report"))
+        );
         dir.write_end(&End::new(Cause::Walltime, "its time was up")).unwrap();
         assert_eq!(state().await.state, ServiceState::Timeout);
     }

@@ -1,7 +1,7 @@
 //! The versions of the store's tables, oldest first. A migration that was released is never edited.
 
 use rusqlite::Connection;
-use rusqlite_migration::{M, Migrations, MigrationDefinitionError};
+use rusqlite_migration::{M, MigrationDefinitionError, Migrations};
 
 /// Why the store could not be brought up to date.
 #[derive(Debug)]
@@ -42,7 +42,9 @@ pub(super) fn apply(connection: &mut Connection) -> Result<(), Error> {
         ) STRICT;",
     )];
     Migrations::new(steps.into()).to_latest(connection).map_err(|error| match error {
-        rusqlite_migration::Error::MigrationDefinition(MigrationDefinitionError::DatabaseTooFarAhead) => Error::Newer,
+        rusqlite_migration::Error::MigrationDefinition(MigrationDefinitionError::DatabaseTooFarAhead) => {
+            Error::Newer
+        }
         rusqlite_migration::Error::RusqliteError { err, .. } => Error::Sqlite(err),
         other => Error::Sqlite(rusqlite::Error::ToSqlConversionFailure(Box::new(other))),
     })

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bf_core::report::{Exit, Explain};
+use fs_err::os::unix::fs::OpenOptionsExt;
 use rusqlite::{Connection, OpenFlags, params};
 use thiserror::Error;
 
@@ -70,7 +71,9 @@ impl Explain for StoreError {
             Self::Broken { source, .. } => match source.sqlite_error_code() {
                 Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => Exit::Busy,
                 Some(rusqlite::ErrorCode::DiskFull) => Exit::CannotCreate,
-                Some(rusqlite::ErrorCode::PermissionDenied | rusqlite::ErrorCode::ReadOnly) => Exit::Permission,
+                Some(rusqlite::ErrorCode::PermissionDenied | rusqlite::ErrorCode::ReadOnly) => {
+                    Exit::Permission
+                }
                 _ => Exit::Invalid,
             },
             Self::Io(error) => error.exit(),
@@ -91,7 +94,6 @@ impl Store {
         if !path.exists() {
             make_home(home_dir)?;
             // Made here, so that it is private from its first byte.
-            use fs_err::os::unix::fs::OpenOptionsExt;
             fs_err::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path)?;
         }
         let broken = |source| StoreError::Broken { path: path.clone(), source };
@@ -123,7 +125,8 @@ impl Store {
         if wanted.is_empty() || !wanted.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(unknown());
         }
-        let mut matches: Vec<Record> = self.all()?.into_iter().filter(|record| record.id.starts_with(&wanted)).collect();
+        let mut matches: Vec<Record> =
+            self.all()?.into_iter().filter(|record| record.id.starts_with(&wanted)).collect();
         match (matches.pop(), matches.is_empty()) {
             (Some(record), true) => Ok(record),
             (Some(record), false) => {
@@ -142,6 +145,14 @@ impl Store {
                 "UPDATE service SET status = ?2, updated_at = ?3 WHERE id = ?1 AND status <> ?2",
                 params![id, status, bf_core::host::now()],
             )
+            .map_err(|source| self.broken(source))?;
+        Ok(())
+    }
+
+    /// Remembers the scheduler's id of a service's job.
+    pub(crate) fn set_job_id(&self, id: &str, job_id: &str) -> Result<(), StoreError> {
+        self.connection
+            .execute("UPDATE service SET job_id = ?2 WHERE id = ?1", [id, job_id])
             .map_err(|source| self.broken(source))?;
         Ok(())
     }
@@ -198,7 +209,8 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let store = Store::open(&home.path().join("new")).unwrap();
         assert_eq!(fs_err::metadata(&store.path).unwrap().permissions().mode() & 0o777, 0o600);
-        let mode: String = store.connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+        let mode: String =
+            store.connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
         assert_eq!(mode, "delete");
     }
 
@@ -210,7 +222,8 @@ mod tests {
         connection.pragma_update(None, "user_version", 1000).unwrap();
         assert!(matches!(Store::open(home.path()), Err(StoreError::Newer { .. })));
         drop(connection);
-        fs_err::write(home.path().join("services.db"), "this is no database, whatever its name says").unwrap();
+        fs_err::write(home.path().join("services.db"), "this is no database, whatever its name says")
+            .unwrap();
         let error = Store::open(home.path()).err().unwrap();
         assert_eq!(error.exit(), Exit::Invalid, "{error}");
     }

@@ -44,9 +44,29 @@ impl Record {
     pub(super) fn insert(&self, connection: &Connection) -> rusqlite::Result<()> {
         let marks = vec!["?"; COLUMNS.split(',').count()].join(", ");
         let values = params![
-            self.id, self.created_at, self.updated_at, self.name, self.kind, self.engine, self.model, self.revision,
-            self.profile, self.scheduler, self.host, self.user, self.home_dir, self.cache_dir, self.job_id, self.status,
-            self.tier, self.partition, self.cpus, self.gpus, self.memory_gb, self.time_limit, self.idle_timeout,
+            self.id,
+            self.created_at,
+            self.updated_at,
+            self.name,
+            self.kind,
+            self.engine,
+            self.model,
+            self.revision,
+            self.profile,
+            self.scheduler,
+            self.host,
+            self.user,
+            self.home_dir,
+            self.cache_dir,
+            self.job_id,
+            self.status,
+            self.tier,
+            self.partition,
+            self.cpus,
+            self.gpus,
+            self.memory_gb,
+            self.time_limit,
+            self.idle_timeout,
         ];
         connection.execute(&format!("INSERT INTO service ({COLUMNS}) VALUES ({marks})"), values).map(|_| ())
     }

@@ -37,7 +37,7 @@ pub(super) fn of_engine(dir: &JobDir, job: &Job, ended: &Ended) -> End {
         ),
     };
     let hint = end.hint.clone().or_else(|| Some("`bf-user logs` shows what the engine said".into()));
-    End { last_lines, hint, ..end }
+    End { hint, last_lines, ..end }
 }
 
 /// The end of a job that somebody or something asked to end.

@@ -170,7 +170,7 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test(start_paused = false)]
+    #[tokio::test]
     async fn a_request_in_flight_is_activity() {
         let life = Arc::new(Life::new(None));
         life.enter(Phase::Ready);

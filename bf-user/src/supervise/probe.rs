@@ -14,7 +14,7 @@ const CALM: Duration = Duration::from_secs(5);
 /// A look that takes longer has failed.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 /// The first real request may compile kernels.
-const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(600);
+const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_mins(10);
 /// So many failed looks in a row are trouble: a busy engine may miss one.
 const PATIENCE: u32 = 3;
 
@@ -46,7 +46,7 @@ pub(super) async fn run(job: Job, socket: PathBuf, life: Arc<Life>) {
         tokio::time::sleep(CALM).await;
         failed = if is_well(&client, &health).await { 0 } else { failed + 1 };
         let trouble =
-            (failed >= PATIENCE).then(|| format!("the engine has not answered {} health checks", failed));
+            (failed >= PATIENCE).then(|| format!("the engine has not answered {failed} health checks"));
         life.set_trouble(trouble);
     }
 }

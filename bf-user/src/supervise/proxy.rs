@@ -174,13 +174,10 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
 /// Serves until it is aborted.
 pub(super) async fn serve(listener: TcpListener, proxy: Arc<Proxy>) {
     loop {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(_) => {
-                // Out of file descriptors, most likely: let some connections end first.
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            }
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of file descriptors, most likely: let some connections end first.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
         };
         let proxy = Arc::clone(&proxy);
         tokio::spawn(serve_connection(stream, proxy));

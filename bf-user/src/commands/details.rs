@@ -1,0 +1,84 @@
+//! `bf-user details`
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use bf_core::report::{Exit, Failure, Report};
+use bf_core::settings::Settings;
+use clap::Args;
+use serde::Serialize;
+
+use super::block_on;
+use crate::job::{End, JobDir, PhaseTime, Requests};
+use crate::printer::Printer;
+use crate::status::Clock;
+use crate::store::Store;
+use crate::view::ServiceView;
+
+#[derive(Debug, Args)]
+pub(crate) struct DetailsArgs {
+    /// Id of the service, or its beginning
+    id: String,
+}
+
+#[derive(Serialize)]
+struct Details {
+    #[serde(flatten)]
+    service: ServiceView,
+    job_dir: PathBuf,
+    phases: Vec<PhaseTime>,
+    requests: Option<Requests>,
+    end: Option<End>,
+}
+
+impl Report for Details {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        // The JSON's own names, one a line, so that the two forms cannot drift apart.
+        let serde_json::Value::Object(fields) = serde_json::to_value(&self.service)? else { return Ok(()) };
+        for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
+            match value {
+                serde_json::Value::String(text) => writeln!(out, "{name:<16}{text}")?,
+                other => writeln!(out, "{name:<16}{other}")?,
+            }
+        }
+        writeln!(out, "{:<16}{}", "job_dir", self.job_dir.display())?;
+        for phase in &self.phases {
+            writeln!(out, "{:<16}{} {:.1} s", "phase done", phase.name.name(), phase.seconds)?;
+        }
+        if let Some(requests) = &self.requests {
+            writeln!(out, "{:<16}{} ({} in flight)", "requests", requests.total, requests.in_flight)?;
+        }
+        if let Some(end) = &self.end {
+            writeln!(out, "{:<16}{}", "ended_at", end.ended_at)?;
+            for line in &end.last_lines {
+                writeln!(out, "  | {line}")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn quiet(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "{}", self.service.status.name())
+    }
+}
+
+pub(crate) fn run(args: &DetailsArgs, settings: &Settings, printer: Printer) -> Result<Exit, Failure> {
+    let store = Store::open(&settings.home_dir)?;
+    let record = store.find(&args.id)?;
+    let dir = JobDir::of(record.home_dir.as_ref(), &record.id);
+    let clock = Clock::of(&settings.home_dir);
+    let (service, status) = block_on(ServiceView::of(record, &store, &clock, true))?;
+    let heartbeat = match status.heartbeat {
+        Some(heartbeat) => Some(heartbeat),
+        None => dir.state()?, // the last one of a service that ended
+    };
+    let details = Details {
+        service,
+        job_dir: dir.path().to_owned(),
+        phases: heartbeat.as_ref().map(|heartbeat| heartbeat.phases.clone()).unwrap_or_default(),
+        requests: heartbeat.map(|heartbeat| heartbeat.requests),
+        end: status.end,
+    };
+    printer.report(&details)?;
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,60 @@
+//! `bf-user model ls`
+
+use std::io::{self, Write};
+
+use bf_core::model::{self, ModelInfo};
+use bf_core::report::{Exit, Failure, Report, human_bytes, table};
+use bf_core::settings::Settings;
+use clap::Subcommand;
+use serde::Serialize;
+
+use crate::launch::{open_cache, roots};
+use crate::printer::Printer;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelCommand {
+    /// List the models in the shared cache and in your own folder
+    Ls,
+}
+
+#[derive(Serialize)]
+struct Models {
+    models: Vec<ModelInfo>,
+}
+
+impl Report for Models {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        if self.models.is_empty() {
+            return writeln!(out, "no models");
+        }
+        let dash = || "-".to_owned();
+        let rows = self.models.iter().map(|model| {
+            vec![
+                model.repo.to_string(),
+                model.revision.chars().take(12).collect(),
+                model.format.name().to_owned(),
+                model.size_bytes.map_or_else(dash, human_bytes),
+                model.dtype.clone().unwrap_or_else(dash),
+                model.license.clone().unwrap_or_else(dash),
+                model.location.name().to_owned(),
+            ]
+        });
+        table(out, &["MODEL", "REVISION", "FORMAT", "SIZE", "TYPE", "LICENSE", "WHERE"], rows)
+    }
+
+    fn quiet(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.models.iter().try_for_each(|model| writeln!(out, "{}", model.repo))
+    }
+}
+
+pub(crate) fn run(command: &ModelCommand, settings: &Settings, printer: Printer) -> Result<Exit, Failure> {
+    match command {
+        ModelCommand::Ls => {
+            let layout = open_cache(settings)?;
+            let inventory = model::list(&roots(settings, &layout));
+            printer.findings(&inventory.findings);
+            printer.report(&Models { models: inventory.models })?;
+            Ok(Exit::Ok)
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! `bf-user rm`
+
+use std::io::{self, Write};
+
+use bf_core::report::{Exit, Failure, Report};
+use bf_core::settings::Settings;
+use clap::Args;
+use serde::Serialize;
+
+use super::block_on;
+use crate::job::JobDir;
+use crate::printer::Printer;
+use crate::status::Clock;
+use crate::store::{Record, Store};
+use crate::view::ServiceView;
+
+#[derive(Debug, Args)]
+pub(crate) struct RmArgs {
+    /// Ids of services, or their beginnings
+    #[arg(required_unless_present = "inactive")]
+    ids: Vec<String>,
+    /// All services that have ended
+    #[arg(long, conflicts_with = "ids")]
+    inactive: bool,
+}
+
+#[derive(Serialize)]
+struct Removed {
+    removed: Vec<String>,
+}
+
+impl Report for Removed {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(
+            out,
+            "removed {} service{}",
+            self.removed.len(),
+            if self.removed.len() == 1 { "" } else { "s" }
+        )
+    }
+
+    fn quiet(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.removed.iter().try_for_each(|id| writeln!(out, "{id}"))
+    }
+}
+
+pub(crate) fn run(args: &RmArgs, settings: &Settings, printer: Printer) -> Result<Exit, Failure> {
+    let store = Store::open(&settings.home_dir)?;
+    let clock = Clock::of(&settings.home_dir);
+    let wanted: Vec<Record> = if args.inactive {
+        store.all()?
+    } else {
+        args.ids.iter().map(|id| store.find(id)).collect::<Result<_, _>>()?
+    };
+    let mut ended = Vec::new();
+    for record in wanted {
+        let (view, status) = block_on(ServiceView::of(record.clone(), &store, &clock, false))?;
+        if !status.state.is_live() {
+            ended.push(record);
+        } else if !args.inactive {
+            // Before anything was removed: all or nothing.
+            let message = format!("{} is {}", view.name, view.status.name());
+            return Err(Failure::new(Exit::Busy, "service_live", message)
+                .with_hint(format!("stop it first: bf-user stop {}", view.short_id())));
+        }
+    }
+    let mut removed = Vec::new();
+    for record in ended {
+        let dir = JobDir::of(record.home_dir.as_ref(), &record.id);
+        match fs_err::remove_dir_all(dir.path()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            result => result?,
+        }
+        store.delete(&record.id)?;
+        removed.push(record.id);
+    }
+    printer.report(&Removed { removed })?;
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,248 @@
+//! `bf-user run`
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use bf_core::report::{Exit, Failure, Report};
+use bf_core::service::Kind;
+use bf_core::settings::Settings;
+use clap::Args;
+use serde::Serialize;
+
+use super::block_on;
+use crate::duration;
+use crate::job::{Job, JobDir, Key};
+use crate::launch::{self, Plan, Wish};
+use crate::printer::Printer;
+use crate::status::Clock;
+use crate::store::{Record, Store};
+use crate::view::ServiceView;
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// text-generation or speech-recognition
+    #[arg(value_name = "KIND", value_parser = kind)]
+    kind: Kind,
+    /// The model, as ORG/NAME
+    #[arg(value_name = "MODEL")]
+    model: String,
+    /// Name of the service [default: blackfish-XXXXX]
+    #[arg(short, long)]
+    name: Option<String>,
+    /// Commit, branch or tag of the model [default: main, else the newest there is]
+    #[arg(short, long, value_name = "REV")]
+    revision: Option<String>,
+    /// Resource tier, as TIER or PARTITION.TIER [default: the recommended one]
+    #[arg(short, long)]
+    tier: Option<String>,
+    /// Partition whose tiers are used [default: the site's default one]
+    #[arg(long)]
+    partition: Option<String>,
+    /// How long it may run: minutes or HH:MM:SS [default: no limit]
+    #[arg(long, value_parser = duration::seconds)]
+    time: Option<u64>,
+    /// Processor cores [default: the tier's]
+    #[arg(long, visible_alias = "ntasks-per-node", value_name = "N", value_parser = at_least_one())]
+    cpus_per_task: Option<u32>,
+    /// Memory in GB [default: the tier's]
+    #[arg(long, value_name = "GB", value_parser = at_least_one())]
+    mem: Option<u32>,
+    /// GPUs [default: the tier's]
+    #[arg(long, value_name = "N")]
+    gres: Option<u32>,
+    /// Port to listen at [default: any free one]
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    port: u16,
+    /// Stop after so long without a request, as 30m [default: never]
+    #[arg(long, value_name = "TIME", value_parser = duration::seconds)]
+    idle_timeout: Option<u64>,
+    /// File with the API key to use, or - for stdin [default: a random key]
+    #[arg(long, value_name = "FILE")]
+    api_key_file: Option<PathBuf>,
+    /// Not accepted: arguments can be read by everybody on the machine
+    #[arg(long, hide = true, value_name = "KEY")]
+    api_key: Option<String>,
+    /// Print the job script and start nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// More arguments for the engine
+    #[arg(last = true, value_name = "ENGINE ARGUMENTS")]
+    arguments: Vec<String>,
+}
+
+fn kind(text: &str) -> Result<Kind, String> {
+    Kind::from_name(text).ok_or_else(|| "it must be text-generation or speech-recognition".into())
+}
+
+fn at_least_one() -> impl clap::builder::TypedValueParser<Value = u32> {
+    clap::value_parser!(u32).range(1..)
+}
+
+impl RunArgs {
+    fn wish(self) -> Result<Wish, Failure> {
+        if self.api_key.is_some() {
+            let message = "--api-key is not accepted: arguments can be read by everybody on the machine";
+            return Err(Failure::new(Exit::Usage, "key_in_arguments", message).with_hint(
+                "a random key is made for you; to choose one use --api-key-file FILE, or - for stdin",
+            ));
+        }
+        if let Some(name) = &self.name {
+            check_name(name)?;
+        }
+        Ok(Wish {
+            kind: self.kind,
+            model: self.model,
+            revision: self.revision,
+            name: self.name,
+            tier: self.tier,
+            partition: self.partition,
+            cpus: self.cpus_per_task,
+            memory_gb: self.mem,
+            gpus: self.gres,
+            port: self.port,
+            time_limit: self.time,
+            idle_timeout: self.idle_timeout,
+            key: self.api_key_file.as_deref().map(chosen_key).transpose()?,
+            arguments: self.arguments,
+        })
+    }
+}
+
+/// A name is shown in lists and becomes the name of a job.
+fn check_name(name: &str) -> Result<(), Failure> {
+    let plain = |character: char| character.is_alphanumeric() || "._-".contains(character);
+    if (1..=64).contains(&name.chars().count()) && name.chars().all(plain) {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Usage, "name_invalid", format!("{name:?} is no name for a service"))
+        .with_hint("use up to 64 letters, digits, dots, dashes and underscores"))
+}
+
+fn chosen_key(path: &Path) -> Result<Key, Failure> {
+    if path != Path::new("-") {
+        return Key::read(path);
+    }
+    let mut text = String::new();
+    io::stdin().take(4096).read_to_string(&mut text)?;
+    Key::chosen(&text)
+}
+
+/// What `--dry-run` shows.
+#[derive(Serialize)]
+struct DryRun {
+    dry_run: bool,
+    reason: String,
+    script: String,
+    job: Job,
+}
+
+impl Report for DryRun {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let job = &self.job;
+        writeln!(out, "# model     {} at {}", job.model.repo, job.model.revision)?;
+        writeln!(out, "# weights   {}", job.model.weights.display())?;
+        writeln!(out, "# engine    {} {}", job.engine.id, job.engine.version)?;
+        if let Some(tier) = &job.tier {
+            writeln!(out, "# tier      {} ({})", tier.name, self.reason)?;
+        }
+        let resources = &job.resources;
+        let (cpus, gpus, memory) = (resources.cpus, resources.gpus, resources.memory_gb);
+        writeln!(out, "# resources {cpus} cores, {gpus} GPUs, {memory} GB of memory")?;
+        write!(out, "{}", self.script)
+    }
+}
+
+/// A service that was started.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Started(ServiceView);
+
+impl Report for Started {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "{}", self.0.id)
+    }
+
+    fn quiet(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.text(out)
+    }
+}
+
+pub(crate) fn run(args: RunArgs, settings: &Settings, printer: Printer) -> Result<Exit, Failure> {
+    refuse_slurm(settings)?;
+    let dry_run = args.dry_run;
+    let wish = args.wish()?;
+    let plan = Plan::of(&wish, settings)?;
+    printer.findings(&plan.warnings);
+    let dir = JobDir::of(&settings.home_dir, &plan.job.service);
+    if dry_run {
+        let script = launch::script(&plan, &dir)?;
+        printer.report(&DryRun { dry_run, reason: plan.reason, script, job: plan.job })?;
+        return Ok(Exit::Ok);
+    }
+    let store = Store::open(&settings.home_dir)?;
+    // Recorded first: a job that started and is not in the store would be found by nobody.
+    let mut record = record(&plan, settings);
+    store.insert(&record)?;
+    let pid = launch::start(&plan, &wish, &dir).inspect_err(|_| {
+        if !dir.path().exists() {
+            let _ = store.delete(&record.id); // refused before anything was made: nothing to show
+        }
+    })?;
+    store.set_job_id(&record.id, &pid.to_string())?;
+    record.job_id = Some(pid.to_string());
+    if let Some(tier) = &plan.job.tier {
+        printer.note(&format!("tier {}: {}", tier.name, plan.reason));
+    }
+    let clock = Clock::of(&settings.home_dir);
+    let (view, _) = block_on(ServiceView::of(record, &store, &clock, false))?;
+    printer.note(&format!(
+        "started {}; `bf-user wait {}` waits until it answers",
+        view.name,
+        view.short_id()
+    ));
+    printer.report(&Started(view))?;
+    Ok(Exit::Ok)
+}
+
+/// Said, not passed over: a job meant for a cluster must not run on the login node.
+fn refuse_slurm(settings: &Settings) -> Result<(), Failure> {
+    match &settings.profile {
+        Some(profile) if profile.schema == "slurm" => {
+            let message =
+                format!("the profile {} is for Slurm, which this version cannot use yet", profile.name);
+            Err(Failure::new(Exit::Failed, "slurm_not_supported", message)
+                .with_hint("choose a profile with `schema = local`, or none"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn record(plan: &Plan, settings: &Settings) -> Record {
+    let job = &plan.job;
+    let seconds = |value: Option<u64>| value.and_then(|value| i64::try_from(value).ok());
+    Record {
+        id: job.service.clone(),
+        created_at: job.created_at.clone(),
+        updated_at: job.created_at.clone(),
+        name: job.name.clone(),
+        kind: job.kind.clone(),
+        engine: job.engine.id.clone(),
+        model: job.model.repo.clone(),
+        revision: job.model.revision.clone(),
+        profile: settings.profile_name().to_owned(),
+        scheduler: "local".into(),
+        host: "localhost".into(),
+        user: bf_core::host::user(),
+        home_dir: settings.home_dir.display().to_string(),
+        cache_dir: plan.layout.root().display().to_string(),
+        job_id: None,
+        status: "submitted".into(),
+        tier: job.tier.as_ref().map(|tier| tier.name.clone()),
+        partition: job.tier.as_ref().and_then(|tier| tier.partition.clone()),
+        cpus: job.resources.cpus,
+        gpus: job.resources.gpus,
+        memory_gb: job.resources.memory_gb,
+        time_limit: seconds(job.time_limit),
+        idle_timeout: seconds(job.idle_timeout),
+    }
+}

@@ -1,0 +1,84 @@
+//! `bf-user wait`
+
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+use bf_core::report::{Exit, Failure, Report};
+use bf_core::settings::Settings;
+use clap::Args;
+use serde::Serialize;
+
+use super::block_on;
+use crate::duration;
+use crate::printer::Printer;
+use crate::status::{Clock, ServiceState};
+use crate::store::Store;
+use crate::view::ServiceView;
+
+/// Between two looks.
+const PERIOD: Duration = Duration::from_millis(250);
+
+#[derive(Debug, Args)]
+pub(crate) struct WaitArgs {
+    /// Id of the service, or its beginning
+    id: String,
+    /// Give up after so many seconds, or so long as 5m [default: wait as long as it lives]
+    #[arg(long, value_name = "TIME", value_parser = timeout)]
+    timeout: Option<u64>,
+}
+
+/// Here a plain number is seconds, as for other commands that wait.
+fn timeout(text: &str) -> Result<u64, String> {
+    text.parse().or_else(|_| duration::seconds(text))
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Waited(ServiceView);
+
+impl Report for Waited {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(
+            out,
+            "{} is {} at {}",
+            self.0.name,
+            self.0.status.name(),
+            self.0.url.as_deref().unwrap_or("?")
+        )
+    }
+}
+
+pub(crate) fn run(args: &WaitArgs, settings: &Settings, printer: Printer) -> Result<Exit, Failure> {
+    let store = Store::open(&settings.home_dir)?;
+    let record = store.find(&args.id)?;
+    // A time-out beyond what the clock can count is none.
+    let deadline = args.timeout.and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds)));
+    let view = block_on(async {
+        loop {
+            let clock = Clock::of(&settings.home_dir);
+            let (view, status) = ServiceView::of(record.clone(), &store, &clock, true).await?;
+            match status.state {
+                ServiceState::Healthy => return Ok(view),
+                state if !state.is_live() => return Err(ended(view)),
+                state => {
+                    if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                        let phase =
+                            status.phase.map(|phase| format!(", {}", phase.name())).unwrap_or_default();
+                        let message = format!("{} is not ready yet: {}{phase}", view.name, state.name());
+                        return Err(Failure::new(Exit::Busy, "not_yet", message)
+                            .with_hint("wait longer, or look into `bf-user logs`"));
+                    }
+                    tokio::time::sleep(PERIOD).await;
+                }
+            }
+        }
+    })?;
+    printer.report(&Waited(view))?;
+    Ok(Exit::Ok)
+}
+
+fn ended(view: ServiceView) -> Failure {
+    let reason = view.reason.as_deref().unwrap_or("no reason is known");
+    let message = format!("{} is {}: {reason}", view.name, view.status.name());
+    Failure { hint: view.hint, ..Failure::new(Exit::Failed, "service_ended", message) }
+}

@@ -1,0 +1,61 @@
+//! The two streams: results on stdout, talk on stderr.
+
+use std::io::{self, Write};
+
+use bf_core::report::{Exit, Failure, Finding, Format, Report, Severity, render, render_failure};
+
+/// Prints in the format that the user chose.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Printer {
+    format: Format,
+}
+
+impl Printer {
+    pub(crate) fn new(format: Format) -> Self {
+        Self { format }
+    }
+
+    /// The format that the user chose.
+    pub(crate) fn format(self) -> Format {
+        self.format
+    }
+
+    /// Prints a result. A reader that closed the pipe (`| head`) has seen enough: no error.
+    pub(crate) fn report(self, report: &impl Report) -> Result<(), Failure> {
+        let mut out = io::BufWriter::new(io::stdout().lock());
+        match render(report, self.format, &mut out).and_then(|()| out.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            Err(error) => {
+                Err(Failure::new(Exit::Failed, "stdout_failed", format!("stdout cannot be written: {error}")))
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Says something about what is going on; not with `--quiet`.
+    pub(crate) fn note(self, text: &str) {
+        if self.format != Format::Quiet {
+            let _ = writeln!(io::stderr(), "{text}");
+        }
+    }
+
+    /// Says what was noticed on the way.
+    pub(crate) fn findings(self, findings: &[Finding]) {
+        for finding in findings {
+            let severity = match finding.severity {
+                Severity::Error => "error",
+                Severity::Warning => "warning",
+            };
+            let hint = finding.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+            self.note(&format!("{severity}: {}{hint}", finding.message));
+        }
+    }
+
+    /// Says why a command failed: with `--json` as a document on stdout, else on stderr.
+    pub(crate) fn failure(self, failure: &Failure) {
+        let _ = match self.format {
+            Format::Json => render_failure(failure, self.format, &mut io::stdout()),
+            _ => render_failure(failure, self.format, &mut io::stderr()),
+        };
+    }
+}

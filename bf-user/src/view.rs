@@ -1,0 +1,142 @@
+//! A service as commands show it: upstream's field names and our own (interface G of `docs/formats.md`).
+
+use std::path::PathBuf;
+
+use bf_core::report::Failure;
+use serde::Serialize;
+
+use crate::job::{JobDir, Phase};
+use crate::status::{self, Clock, ServiceState, Status};
+use crate::store::{Record, Store};
+
+/// One service: what was asked for, and what it is doing.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct ServiceView {
+    pub(crate) id: String,
+    created_at: String,
+    updated_at: String,
+    pub(crate) name: String,
+    /// Upstream's word for the kind.
+    image: String,
+    image_ref: Option<String>,
+    pub(crate) model: String,
+    profile: String,
+    host: String,
+    user: String,
+    home_dir: String,
+    cache_dir: String,
+    job_id: Option<String>,
+    port: Option<u16>,
+    pub(crate) status: ServiceState,
+    /// `HH:MM:SS`
+    time: Option<String>,
+    ntasks_per_node: u32,
+    /// GB
+    mem: u32,
+    /// GPUs
+    gres: u32,
+    partition: Option<String>,
+    constraint: Option<String>,
+    account: Option<String>,
+    scheduler: String,
+    provider: Option<String>,
+    mount: Option<String>,
+    grace_period: Option<u32>,
+    /// Whether it asks for a key: always.
+    protected: bool,
+    revision: String,
+    engine: String,
+    pub(crate) tier: Option<String>,
+    node: Option<String>,
+    pub(crate) url: Option<String>,
+    pub(crate) key_file: PathBuf,
+    phase: Option<Phase>,
+    pub(crate) reason: Option<String>,
+    pub(crate) hint: Option<String>,
+    started_at: Option<String>,
+    ends_at: Option<String>,
+    /// Seconds
+    idle_timeout: Option<i64>,
+}
+
+impl ServiceView {
+    /// Looks at a service and remembers its state.
+    pub(crate) async fn of(
+        record: Record,
+        store: &Store,
+        clock: &Clock,
+        challenge: bool,
+    ) -> Result<(Self, Status), Failure> {
+        let status = status::derive(&record, clock, challenge).await?;
+        let dir = JobDir::of(record.home_dir.as_ref(), &record.id);
+        let changed = record.status != status.state.name();
+        let updated_at = if changed {
+            store.set_status(&record.id, status.state.name())?;
+            bf_core::host::now()
+        } else {
+            record.updated_at
+        };
+        let endpoint = if status.state.is_live() { dir.endpoint()? } else { None };
+        let url = endpoint.as_ref().and_then(|endpoint| {
+            let address = endpoint.addresses.first()?;
+            Some(format!("{}://{address}:{}", endpoint.scheme, endpoint.port))
+        });
+        let view = Self {
+            key_file: dir.key(),
+            port: endpoint.as_ref().map(|endpoint| endpoint.port),
+            started_at: endpoint.as_ref().map(|endpoint| endpoint.written_at.clone()),
+            node: endpoint.map(|endpoint| endpoint.host),
+            url,
+            phase: status.phase,
+            reason: status.reason.clone(),
+            hint: status.hint.clone(),
+            ends_at: status.heartbeat.as_ref().and_then(|heartbeat| heartbeat.ends_at.clone()),
+            status: status.state,
+            time: record.time_limit.map(clock_time),
+            id: record.id,
+            created_at: record.created_at,
+            updated_at,
+            name: record.name,
+            image: record.kind,
+            image_ref: None,
+            model: record.model,
+            profile: record.profile,
+            host: record.host,
+            user: record.user,
+            home_dir: record.home_dir,
+            cache_dir: record.cache_dir,
+            job_id: record.job_id,
+            ntasks_per_node: record.cpus,
+            mem: record.memory_gb,
+            gres: record.gpus,
+            partition: record.partition,
+            constraint: None,
+            account: None,
+            scheduler: record.scheduler,
+            provider: None,
+            mount: None,
+            grace_period: None,
+            protected: true,
+            revision: record.revision,
+            engine: record.engine,
+            tier: record.tier,
+            idle_timeout: record.idle_timeout,
+        };
+        Ok((view, status))
+    }
+
+    /// RFC 3339.
+    pub(crate) fn created_at(&self) -> &str {
+        &self.created_at
+    }
+
+    /// The beginning of the id, as lists show it.
+    pub(crate) fn short_id(&self) -> &str {
+        self.id.get(..12).unwrap_or(&self.id)
+    }
+}
+
+/// Seconds as `HH:MM:SS`.
+fn clock_time(seconds: i64) -> String {
+    format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
