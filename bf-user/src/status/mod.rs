@@ -160,6 +160,7 @@ fn living(heartbeat: State, age: Option<f64>) -> Status {
         (_, Some(trouble)) if state == ServiceState::Healthy => {
             Status { state: ServiceState::Unhealthy, ..status }.because(trouble)
         }
+        (_, Some(trouble)) if state == ServiceState::Starting => status.because(trouble),
         _ if state == ServiceState::Unhealthy => status.because("it is stopping"),
         _ => status,
     }

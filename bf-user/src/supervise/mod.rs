@@ -77,6 +77,7 @@ async fn supervise(dir: &JobDir, job: &Job) -> Result<(End, u8), Failure> {
     let heart = heartbeat::start(dir.clone(), Arc::clone(&life))?;
     say(dir, &format!("{} {} for {} with {}", job.name, job.service, job.model.repo, job.engine.id));
 
+    let looks = probe::Looks::new(job)?;
     let key = Key::read(&dir.key())?;
     let work = WorkDir::create()?;
     let listener = bind(job).await?;
@@ -90,7 +91,7 @@ async fn supervise(dir: &JobDir, job: &Job) -> Result<(End, u8), Failure> {
     life.enter(Phase::Starting);
     let mut engine = EngineProcess::start(dir, job, &work).await?;
     life.enter(Phase::Loading);
-    let probe = tokio::spawn(probe::run(job.clone(), work.socket(), Arc::clone(&life)));
+    let probe = tokio::spawn(probe::run(looks, work.socket(), Arc::clone(&life)));
 
     let reason = tokio::select! {
         ended = engine.ended() => Reason::Engine(ended),
