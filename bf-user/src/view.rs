@@ -60,6 +60,29 @@ pub(crate) struct ServiceView {
 }
 
 impl ServiceView {
+    /// Looks at many services at once, so that one that hangs does not hold up the others.
+    pub(crate) async fn of_all(
+        records: Vec<Record>,
+        store: &Store,
+        clock: Clock,
+    ) -> Result<Vec<(Self, Status)>, Failure> {
+        let looks: Vec<_> = records
+            .into_iter()
+            .map(|record| {
+                tokio::spawn(async move {
+                    let status = status::derive(&record, &clock, true).await;
+                    (record, status)
+                })
+            })
+            .collect();
+        let mut seen = Vec::with_capacity(looks.len());
+        for look in looks {
+            let (record, status) = look.await.map_err(std::io::Error::other)?;
+            seen.push(Self::with(record, status?, store)?);
+        }
+        Ok(seen)
+    }
+
     /// Looks at a service and remembers its state.
     pub(crate) async fn of(
         record: Record,
@@ -68,6 +91,10 @@ impl ServiceView {
         challenge: bool,
     ) -> Result<(Self, Status), Failure> {
         let status = status::derive(&record, clock, challenge).await?;
+        Self::with(record, status, store)
+    }
+
+    fn with(record: Record, status: Status, store: &Store) -> Result<(Self, Status), Failure> {
         let dir = JobDir::of(record.home_dir.as_ref(), &record.id);
         let changed = record.status != status.state.name();
         let updated_at = if changed {

@@ -62,28 +62,38 @@ fn nameless(chosen: &Partition, asked: Option<&str>) -> Option<String> {
     asked.filter(|asked| *asked != chosen.label()).map(str::to_owned)
 }
 
+/// A size for eyes: two decimals at most.
+fn shown(gb: f64) -> String {
+    if gb > 0.0 && gb < 0.01 {
+        return "less than 0.01".into();
+    }
+    let text = format!("{gb:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 fn by_size(partition: &Partition, size_gb: Option<f64>) -> (Option<&Tier>, Source, String) {
     let label = partition.label();
     let Some(size) = size_gb else {
         let reason = "the model's size is not known: choose with `--tier`, or give the size with `--size-gb`";
         return (None, Source::UnknownSize, reason.into());
     };
+    let shown = shown(size);
     let limited = || partition.tiers.iter().filter_map(|tier| Some((tier.max_model_size_gb?, tier)));
     let fitting = limited().filter(|(limit, _)| *limit > size).min_by(|(a, _), (b, _)| a.total_cmp(b));
     if let Some((limit, tier)) = fitting {
         let reason = format!(
-            "{size} GB is below {limit} GB, the limit of `{}`, the smallest tier of `{label}` that fits",
+            "{shown} GB is below {limit} GB, the limit of `{}`, the smallest tier of `{label}` that fits",
             tier.name
         );
         return (Some(tier), Source::SizeMatch, reason);
     }
     if let Some(tier) = partition.tiers.iter().find(|tier| tier.max_model_size_gb.is_none()) {
-        let reason = format!("no limit in `{label}` exceeds {size} GB, and `{}` has none", tier.name);
+        let reason = format!("no limit in `{label}` exceeds {shown} GB, and `{}` has none", tier.name);
         return (Some(tier), Source::CatchAll, reason);
     }
     let largest = limited().map(|(limit, _)| limit).fold(0.0, f64::max);
     let reason = format!(
-        "{size} GB is too large for every tier of `{label}`, the largest takes less than {largest} GB: choose with `--tier` or `--partition`"
+        "{shown} GB is too large for every tier of `{label}`, the largest takes less than {largest} GB: choose with `--tier` or `--partition`"
     );
     (None, Source::NoMatch, reason)
 }

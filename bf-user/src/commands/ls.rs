@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::block_on;
 use crate::printer::Printer;
-use crate::status::Clock;
+use crate::status::{Clock, Status};
 use crate::store::Store;
 use crate::view::ServiceView;
 
@@ -57,17 +57,12 @@ pub(crate) fn run(args: &LsArgs, settings: &Settings, printer: Printer) -> Resul
     let store = Store::open(&settings.home_dir)?;
     let clock = Clock::of(&settings.home_dir);
     let records = store.all()?;
-    let services = block_on(async {
-        let mut services = Vec::with_capacity(records.len());
-        for record in records {
-            let (view, status) = ServiceView::of(record, &store, &clock, true).await?;
-            let ended = status.end.as_ref().map_or(view.created_at(), |end| end.ended_at.as_str());
-            if args.all || status.state.is_live() || is_recent(ended) {
-                services.push(view);
-            }
-        }
-        Ok(services)
-    })?;
+    let seen = block_on(ServiceView::of_all(records, &store, clock))?;
+    let shown = |(view, status): (ServiceView, Status)| {
+        let ended = status.end.as_ref().map_or(view.created_at(), |end| end.ended_at.as_str());
+        (args.all || status.state.is_live() || is_recent(ended)).then_some(view)
+    };
+    let services = seen.into_iter().filter_map(shown).collect();
     printer.report(&Services { services })?;
     Ok(Exit::Ok)
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::block_on;
 use crate::job::JobDir;
+use crate::launch;
 use crate::printer::Printer;
 use crate::status::Clock;
 use crate::store::{Record, Store};
@@ -67,6 +68,7 @@ pub(crate) fn run(args: &RmArgs, settings: &Settings, printer: Printer) -> Resul
     let mut removed = Vec::new();
     for record in ended {
         let dir = JobDir::of(record.home_dir.as_ref(), &record.id);
+        launch::remove_left(&dir)?;
         match fs_err::remove_dir_all(dir.path()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             result => result?,

@@ -43,6 +43,9 @@ pub(crate) struct Engine {
     pub(crate) native: Option<PathBuf>,
     pub(crate) command: Vec<String>,
     pub(crate) env: BTreeMap<String, String>,
+    /// Variables whose templates may name the key. Rendered in the job only, never written.
+    #[serde(default)]
+    pub(crate) secret_env: BTreeMap<String, String>,
     pub(crate) health: String,
     pub(crate) ready_path: String,
     pub(crate) ready_body: String,
@@ -247,6 +250,14 @@ impl End {
         self.hint = Some(hint.into());
         self
     }
+}
+
+/// `work.json`: the engine's folder on the node, so that what a power cut leaves can be removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Work {
+    pub(crate) schema: u32,
+    pub(crate) path: PathBuf,
+    pub(crate) host: String,
 }
 
 /// `local.json`: the process of a job without a scheduler. A process id alone may have been given to another process

@@ -7,7 +7,7 @@ mod process;
 
 pub(crate) use files::{
     Cause, End, Endpoint, Engine, Job, LocalJob, Model, Network, Phase, PhaseTime, Requests, Resources,
-    SCHEMA, State, TierName,
+    SCHEMA, State, TierName, Work,
 };
 pub(crate) use key::{Key, proof, proofs_match};
 pub(crate) use process::Liveness;
@@ -99,6 +99,11 @@ impl JobDir {
     /// `end.json`, if the job has ended with a report.
     pub(crate) fn end(&self) -> Result<Option<End>, Failure> {
         self.read("end.json")
+    }
+
+    /// `work.json`: the engine's folder on the node.
+    pub(crate) fn work(&self) -> Result<Option<Work>, Failure> {
+        self.read("work.json")
     }
 
     /// `local.json`: which process is the job, for a job without a scheduler.

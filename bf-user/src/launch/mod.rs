@@ -6,4 +6,4 @@ mod stop;
 
 pub(crate) use local::{detach, script, start};
 pub(crate) use plan::{Plan, Wish, gb, open_cache, roots};
-pub(crate) use stop::stop;
+pub(crate) use stop::{remove_left, stop};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use bf_core::model::{self, Found, Location, ModelId, Root};
 use bf_core::report::{Exit, Failure, Finding};
-use bf_core::service::{self, Kind};
+use bf_core::service::{self, Kind, Listen};
 use bf_core::settings::Settings;
 use bf_core::site::{self, Layout};
 use bf_core::spec::ResourceSpecs;
@@ -159,6 +159,7 @@ fn check_time(seconds: Option<u64>, max_minutes: u32) -> Result<(), Failure> {
 /// The engine for the model, with its installation checked: a program from the cache is run only if it can be trusted.
 fn engine(layout: &Layout, kind: Kind, format: &str, gpus: u32) -> Result<Engine, Failure> {
     let engine = service::choose(Some(layout), kind, format, gpus)?;
+    check_supported(&engine)?;
     let (version, native) = match &engine.native {
         Some(native) => {
             let folder = layout.engine(&engine.id, &native.version);
@@ -189,11 +190,25 @@ fn engine(layout: &Layout, kind: Kind, format: &str, gpus: u32) -> Result<Engine
         native,
         command: engine.command,
         env: engine.env,
+        secret_env: engine.secret_env,
         health: engine.health,
         ready_path: engine.ready.path,
         ready_body: engine.ready.body,
         routes: engine.routes,
     })
+}
+
+/// What this version cannot do for an engine is refused, not left out.
+fn check_supported(engine: &service::Engine) -> Result<(), Failure> {
+    let why = if engine.listen == Listen::Tcp {
+        "it listens at a TCP port, which everybody on the machine can reach"
+    } else if !engine.assets.is_empty() {
+        "it needs assets, which are not provisioned yet"
+    } else {
+        return Ok(());
+    };
+    let message = format!("the engine {} cannot be started by this version: {why}", engine.id);
+    Err(Failure::new(Exit::Failed, "engine_not_supported", message))
 }
 
 /// A new service id: 128 random bits as hex.

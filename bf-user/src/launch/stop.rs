@@ -6,6 +6,7 @@ use bf_core::report::{Exit, Failure};
 use nix::sys::signal::Signal;
 
 use crate::job::{Cause, End, JobDir, Liveness, LocalJob};
+use crate::supervise;
 
 /// The supervisor gives the engine 10 s; then it ends within a moment.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -17,7 +18,10 @@ const PERIOD: Duration = Duration::from_millis(20);
 pub(crate) fn stop(dir: &JobDir) -> Result<bool, Failure> {
     let Some(local) = dir.local()? else { return Ok(false) };
     match local.liveness()? {
-        Liveness::Gone => return Ok(false),
+        Liveness::Gone => {
+            remove_left(dir)?;
+            return Ok(false);
+        }
         Liveness::Elsewhere => {
             let message = format!("it runs on {}, and can be stopped only there", local.host);
             return Err(Failure::new(Exit::Unreachable, "other_host", message)
@@ -35,10 +39,19 @@ pub(crate) fn stop(dir: &JobDir) -> Result<bool, Failure> {
         }
     }
     if local.liveness()? == Liveness::Gone {
+        remove_left(dir)?;
         // One that had not come so far as to write it itself.
         dir.write_end(&End::new(Cause::Stopped, "stopped before it had started"))?;
     }
     Ok(true)
+}
+
+/// Removes the engine's folder of a job whose supervisor and guardian were both killed.
+pub(crate) fn remove_left(dir: &JobDir) -> Result<(), Failure> {
+    match dir.work()? {
+        Some(work) => Ok(supervise::remove_left(&work)?),
+        None => Ok(()),
+    }
 }
 
 fn gone_within(local: &LocalJob, patience: Duration) -> Result<bool, Failure> {

@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::workdir::WorkDir;
-use crate::job::{Job, JobDir};
+use crate::job::{Job, JobDir, Key};
 
 /// What the guardian is told, in one line of JSON on its standard input: arguments and environment of the engine do not
 /// pass its command line, which others can read.
@@ -58,10 +58,10 @@ pub(super) struct EngineProcess {
 
 impl EngineProcess {
     /// Starts the guardian, which starts the engine.
-    pub(super) async fn start(dir: &JobDir, job: &Job, work: &WorkDir) -> Result<Self, Failure> {
+    pub(super) async fn start(dir: &JobDir, job: &Job, key: &Key, work: &WorkDir) -> Result<Self, Failure> {
         let order = Order {
             command: command(job, work)?,
-            env: environment(job, work)?,
+            env: environment(job, key, work)?,
             work: work.path().to_owned(),
             job_dir: dir.path().to_owned(),
             grace_seconds: super::ENGINE_GRACE.as_secs(),
@@ -133,7 +133,7 @@ fn command(job: &Job, work: &WorkDir) -> Result<Vec<String>, Failure> {
 }
 
 /// The engine's environment: nothing of the user's but what the scheduler says about devices; its own HOME and TMPDIR.
-fn environment(job: &Job, work: &WorkDir) -> Result<BTreeMap<String, String>, Failure> {
+fn environment(job: &Job, key: &Key, work: &WorkDir) -> Result<BTreeMap<String, String>, Failure> {
     const KEPT: [&str; 4] = ["CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "TZ"];
     let text = |path: PathBuf| path.to_string_lossy().into_owned();
     let mut env: BTreeMap<String, String> =
@@ -146,6 +146,11 @@ fn environment(job: &Job, work: &WorkDir) -> Result<BTreeMap<String, String>, Fa
         let label = format!("{}: env {name}", job.engine.id);
         let value =
             template::render_argument(&label, value, serde_json::json!({"cpus": job.resources.cpus}))?;
+        env.insert(name.clone(), value);
+    }
+    for (name, value) in &job.engine.secret_env {
+        let label = format!("{}: secret_env {name}", job.engine.id);
+        let value = template::render_argument(&label, value, serde_json::json!({"key": key.text()}))?;
         env.insert(name.clone(), value);
     }
     Ok(env)

@@ -19,6 +19,7 @@ mod workdir;
 pub(crate) use guard::guard;
 pub(crate) use proxy::CHALLENGE;
 pub(crate) use tether::tether;
+pub(crate) use workdir::remove_left;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -28,7 +29,7 @@ use bf_core::report::{Exit, Explain, Failure};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::job::{Cause, End, Endpoint, Job, JobDir, Key, Phase, SCHEMA};
+use crate::job::{Cause, End, Endpoint, Job, JobDir, Key, Phase, SCHEMA, Work};
 use engine::{Ended, EngineProcess};
 use life::Life;
 use workdir::WorkDir;
@@ -80,16 +81,20 @@ async fn supervise(dir: &JobDir, job: &Job) -> Result<(End, u8), Failure> {
     let looks = probe::Looks::new(job)?;
     let key = Key::read(&dir.key())?;
     let work = WorkDir::create()?;
+    dir.write(
+        "work.json",
+        &Work { schema: SCHEMA, path: work.path().to_owned(), host: bf_core::host::name() },
+    )?;
     let listener = bind(job).await?;
     let address = listener.local_addr()?;
     publish(dir, job, address.ip(), address.port())?;
     let proxy = tokio::spawn(proxy::serve(
         listener,
-        Arc::new(proxy::Proxy::new(job, key, address.port(), work.socket(), Arc::clone(&life))),
+        Arc::new(proxy::Proxy::new(job, key.clone(), address.port(), work.socket(), Arc::clone(&life))),
     ));
 
     life.enter(Phase::Starting);
-    let mut engine = EngineProcess::start(dir, job, &work).await?;
+    let mut engine = EngineProcess::start(dir, job, &key, &work).await?;
     life.enter(Phase::Loading);
     let probe = tokio::spawn(probe::run(looks, work.socket(), Arc::clone(&life)));
 

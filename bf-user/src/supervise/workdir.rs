@@ -1,10 +1,12 @@
 //! The engine's own folder on the node: `${TMPDIR:-/tmp}/bf-<8 hex>/`, 0700, with its socket and its HOME.
 
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use bf_core::digest::hex;
+
+use crate::job::Work;
 
 /// A unix socket's path must be below 108 bytes (unix(7)); below 100 leaves room for what engines append.
 const MAX_SOCKET_PATH: usize = 100;
@@ -87,6 +89,20 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         result => result,
     }
+}
+
+/// Removes what a job that was killed with its guardian left on this node, if it is ours and on this node.
+pub(crate) fn remove_left(left: &Work) -> io::Result<()> {
+    let name = left.path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix("bf-"));
+    let is_ours = |meta: &std::fs::Metadata| meta.is_dir() && meta.uid() == nix::unistd::geteuid().as_raw();
+    let named = name.is_some_and(|name| name.len() == 8 && name.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    if left.host == bf_core::host::name()
+        && named
+        && fs_err::symlink_metadata(&left.path).is_ok_and(|meta| is_ours(&meta))
+    {
+        return remove(&left.path);
+    }
+    Ok(())
 }
 
 /// The folder for temporary files, unless its path is too long for a socket in it.
