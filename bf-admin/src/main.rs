@@ -1,1 +1,29 @@
-fn main() {}
+//! bf-admin: declares and provisions the shared cache.
+
+mod apply;
+mod cli;
+mod commands;
+mod engine;
+mod import;
+mod locate;
+mod plan;
+mod present;
+mod printer;
+mod session;
+mod status;
+#[cfg(test)]
+mod testing;
+mod validate;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    match cli::parse(&arguments) {
+        Ok((context, command)) => {
+            let result = commands::run(&context, command);
+            context.printer.finish(result).into()
+        }
+        Err(refused) => refused.say().into(),
+    }
+}

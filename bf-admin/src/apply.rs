@@ -1,0 +1,152 @@
+//! Carries out a plan, one step after the other. A step that fails leaves the others to be done.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use bf_core::publish::Publisher;
+use bf_core::report::{Exit, Failure, Report, human_bytes, table};
+use bf_core::site::{Locked, Part};
+use serde::Serialize;
+
+use crate::plan::{Action, Change, Step, Task};
+use crate::printer::Printer;
+use crate::{engine, import};
+
+/// What was done, or would be.
+#[derive(Debug, Serialize)]
+pub(crate) struct Done {
+    /// Whether nothing was touched.
+    pub(crate) dry_run: bool,
+    /// How many actions changed something, or would.
+    pub(crate) changed: usize,
+    /// All of them, in the order of the work.
+    pub(crate) actions: Vec<Action>,
+    /// The site.yaml that was used; none for an import.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) site: Option<PathBuf>,
+    /// The cache.
+    pub(crate) cache: PathBuf,
+    /// What went wrong.
+    #[serde(skip)]
+    pub(crate) failures: Vec<Failure>,
+}
+
+impl Done {
+    /// The report of a plan that is not carried out.
+    pub(crate) fn planned(steps: Vec<Step>, cache: PathBuf) -> Self {
+        let failures = steps
+            .iter()
+            .filter_map(|step| match &step.task {
+                Task::Fail(failure) => Some(failure.clone()),
+                _ => None,
+            })
+            .collect();
+        let actions = steps.into_iter().map(|step| step.action).collect();
+        Self::new(true, actions, cache, failures)
+    }
+
+    fn new(dry_run: bool, actions: Vec<Action>, cache: PathBuf, failures: Vec<Failure>) -> Self {
+        let changed = actions.iter().filter(|action| action.changes()).count();
+        Self { dry_run, changed, actions, site: None, cache, failures }
+    }
+
+    /// The failure's own exit code where it is the only one.
+    pub(crate) fn exit(&self) -> Exit {
+        match self.failures.as_slice() {
+            [] => Exit::Ok,
+            [one] => one.exit,
+            _ => Exit::Failed,
+        }
+    }
+
+    /// What the audit log says of it; nothing when nothing was done.
+    pub(crate) fn audit(&self) -> Option<String> {
+        match (self.failures.as_slice(), self.changed) {
+            ([], 0) => None,
+            ([], changed) => Some(format!("ok: {}", changes(changed))),
+            ([first, more @ ..], changed) => {
+                let more =
+                    if more.is_empty() { String::new() } else { format!(" (and {} more)", more.len()) };
+                Some(format!("failed: {first}{more}; {}", changes(changed)))
+            }
+        }
+    }
+}
+
+fn changes(number: usize) -> String {
+    if number == 1 { "1 change".into() } else { format!("{number} changes") }
+}
+
+impl Report for Done {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        if let Some(site) = &self.site {
+            writeln!(out, "site.yaml: {}", site.display())?;
+        }
+        writeln!(out, "cache: {}", self.cache.display())?;
+        let rows = self.actions.iter().map(|action| {
+            vec![
+                action.state.unwrap_or(action.action.name()).to_owned(),
+                action.kind.to_owned(),
+                action.name.clone(),
+                action.bytes.map(human_bytes).unwrap_or_default(),
+                action.message.clone().unwrap_or_else(|| action.detail.clone()),
+            ]
+        });
+        table(out, &["ACTION", "KIND", "NAME", "SIZE", "DETAIL"], rows)?;
+        match (self.failures.len(), self.changed, self.dry_run) {
+            (0, 0, _) => writeln!(out, "nothing to do"),
+            (0, changed, true) => writeln!(out, "{} to be done", changes(changed)),
+            (0, changed, false) => writeln!(out, "{}", changes(changed)),
+            (failed, changed, _) => writeln!(out, "{}, {failed} failed", changes(changed)),
+        }
+    }
+}
+
+/// Carries out `steps`. The lock is written after every step that changed something, so that a killed run loses nothing.
+pub(crate) fn apply(
+    publisher: &Publisher<'_>,
+    locked: &mut Locked,
+    steps: Vec<Step>,
+    printer: Printer,
+) -> Done {
+    let (mut actions, mut failures) = (Vec::new(), Vec::new());
+    for Step { mut action, task } in steps {
+        if let Err(failure) = one(publisher, locked, task, printer) {
+            action.fail(&failure);
+            failures.push(failure);
+        } else if action.action != Change::Keep {
+            printer.progress(&format!("{} {}: done", action.kind, action.name));
+        }
+        actions.push(action);
+    }
+    Done::new(false, actions, publisher.layout().root().to_owned(), failures)
+}
+
+fn one(publisher: &Publisher<'_>, locked: &mut Locked, task: Task, printer: Printer) -> Result<(), Failure> {
+    let layout = publisher.layout();
+    match task {
+        Task::Keep => return Ok(()),
+        Task::Fail(failure) => return Err(failure),
+        Task::Specs(text) => publisher.file(Part::Top, &layout.resource_specs(), text.as_bytes())?,
+        Task::Site(text) => publisher.file(Part::Top, &layout.site_yaml(), text.as_bytes())?,
+        Task::Engine(id, native, interpreter) => {
+            let engine = engine::install(publisher, &id, &native, &interpreter, printer)?;
+            locked.engines.insert(id, engine);
+        }
+        Task::Model(repo, source) => {
+            let model = import::import(publisher, &repo, &source, printer)?;
+            locked.models.insert(repo.to_string(), model);
+        }
+    }
+    write_lock(publisher, locked)
+}
+
+/// Publishes site.lock, unless it is as it was.
+fn write_lock(publisher: &Publisher<'_>, locked: &Locked) -> Result<(), Failure> {
+    let path = publisher.layout().site_lock();
+    let text = locked.text()?;
+    if fs_err::read_to_string(&path).ok().as_deref() != Some(&text) {
+        publisher.file(Part::Top, &path, text.as_bytes())?;
+    }
+    Ok(())
+}

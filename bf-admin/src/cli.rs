@@ -1,0 +1,127 @@
+//! The command line: global options, verbs, and what a wrong one ends with.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use bf_core::report::{Exit, Failure, Format};
+use bf_core::settings::Environment;
+use clap::error::ErrorKind;
+use clap::{Args, Parser};
+
+use crate::commands::Command;
+use crate::printer::Printer;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "bf-admin",
+    version,
+    about = "Declare and provision the shared cache of Blackfish",
+    max_term_width = 100
+)]
+struct Cli {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Globals {
+    /// Print one JSON document
+    #[arg(long, global = true)]
+    json: bool,
+    /// Print no talk and no progress
+    #[arg(long, short, global = true, conflicts_with = "json")]
+    quiet: bool,
+    /// The declared state [default: ./site.yaml, then the cache's copy]
+    #[arg(long, global = true, value_name = "FILE")]
+    site: Option<PathBuf>,
+    /// The shared cache [default: `BLACKFISH_CACHE_DIR`, then what site.yaml says]
+    #[arg(long, global = true, value_name = "DIR")]
+    cache_dir: Option<PathBuf>,
+}
+
+/// What every command knows of the call.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// How to say things.
+    pub(crate) printer: Printer,
+    /// `--site`.
+    pub(crate) site: Option<PathBuf>,
+    /// `--cache-dir`.
+    pub(crate) cache_dir: Option<PathBuf>,
+    /// The environment, taken once.
+    pub(crate) environment: Environment,
+    /// The whole command line, for the audit log.
+    pub(crate) command: Vec<String>,
+}
+
+/// A command line that leads to no command: a wrong one, or a question for help.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    error: clap::Error,
+    format: Format,
+}
+
+/// Reads the command line.
+pub(crate) fn parse(arguments: &[OsString]) -> Result<(Context, Command), Refused> {
+    let cli = Cli::try_parse_from(arguments).map_err(|error| {
+        let json = arguments.iter().any(|argument| argument == "--json");
+        Refused { error, format: if json { Format::Json } else { Format::Text } }
+    })?;
+    let format = match (cli.globals.json, cli.globals.quiet) {
+        (true, _) => Format::Json,
+        (false, true) => Format::Quiet,
+        (false, false) => Format::Text,
+    };
+    let context = Context {
+        printer: Printer::new(format),
+        site: cli.globals.site,
+        cache_dir: cli.globals.cache_dir,
+        environment: Environment::of_process(),
+        command: arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect(),
+    };
+    Ok((context, cli.command))
+}
+
+impl Refused {
+    /// Says it: help on stdout with 0, a wrong usage on stderr (with `--json` on stdout) with 64.
+    pub(crate) fn say(&self) -> Exit {
+        let asked = matches!(self.error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+        if asked || self.format != Format::Json {
+            // Nowhere to say it when the stream is closed.
+            let _ = self.error.print();
+            return if asked { Exit::Ok } else { Exit::Usage };
+        }
+        let text = self.error.to_string();
+        let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        let failure = Failure::new(Exit::Usage, "usage", first)
+            .with_hint("`bf-admin --help` lists the commands, `bf-admin COMMAND --help` the options of one");
+        Printer::new(self.format).finish(Err(failure))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_wrong_usage_is_told_apart_from_a_question() {
+        let parse = |arguments: &[&str]| {
+            let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+            super::parse(&arguments).map(|_| ()).map_err(|refused| refused.error.kind())
+        };
+        assert_eq!(parse(&["bf-admin", "--version"]), Err(ErrorKind::DisplayVersion));
+        assert_eq!(parse(&["bf-admin", "setup", "--onyl", "specs"]), Err(ErrorKind::UnknownArgument));
+        assert_eq!(parse(&["bf-admin", "setup", "--only", "nothing"]), Err(ErrorKind::InvalidValue));
+        assert_eq!(parse(&["bf-admin", "setup", "--only", "specs,models", "--json"]), Ok(()));
+    }
+}

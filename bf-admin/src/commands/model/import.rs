@@ -1,0 +1,82 @@
+//! `model import`: a folder or file becomes a model of the cache. Writes site.lock, never site.yaml.
+
+use std::path::PathBuf;
+
+use bf_core::model::{ModelId, WeightFormat};
+use bf_core::report::{Exit, Failure};
+use bf_core::site::{Layout, Locked};
+use clap::Args;
+
+use crate::apply::{self, Done};
+use crate::cli::Context;
+use crate::locate;
+use crate::plan::{self, Step};
+use crate::present::{self, Depth, Disk};
+use crate::session::{self, Make};
+
+/// Options of `model import`.
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// The folder of the model, or its one file
+    #[arg(value_name = "DIR|FILE")]
+    path: PathBuf,
+    /// What the model is called, as `organisation/name`
+    #[arg(long = "as", value_name = "ORG/NAME")]
+    repo: ModelId,
+    /// Of several formats take only this one: gguf or safetensors
+    #[arg(long, value_parser = format)]
+    format: Option<WeightFormat>,
+    /// Say what would be done, touch nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+fn format(text: &str) -> Result<WeightFormat, &'static str> {
+    match text.parse() {
+        Ok(format @ (WeightFormat::Gguf | WeightFormat::Safetensors)) => Ok(format),
+        _ => Err("a format is gguf or safetensors"),
+    }
+}
+
+impl Import {
+    /// Imports it, unless the same content is there.
+    pub(super) fn run(&self, context: &Context) -> Result<Exit, Failure> {
+        let layout = locate::cache(context)?;
+        let done = if self.dry_run {
+            let locked = Locked::load(&layout)?;
+            Done::planned(vec![self.step(&layout, &locked)?], layout.root().to_owned())
+        } else {
+            let policy = session::policy(locate::declared_in(&layout)?.as_ref())?;
+            session::run(&layout, &context.command, Make::Itself, policy, |publisher| {
+                let mut locked = Locked::load(&layout)?;
+                let step = self.step(&layout, &locked)?;
+                let done = apply::apply(publisher, &mut locked, vec![step], context.printer);
+                // Of a single thing the failure is the command's.
+                match done.failures.first() {
+                    Some(failure) => Err(failure.clone()),
+                    None => {
+                        let line = done.audit();
+                        Ok((done, line))
+                    }
+                }
+            })?
+        };
+        context.printer.print(&done)?;
+        Ok(Exit::Ok)
+    }
+
+    fn step(&self, layout: &Layout, locked: &Locked) -> Result<Step, Failure> {
+        let own = locked.models.get(&self.repo.to_string());
+        let there =
+            own.is_some() && present::locked_model(layout, &self.repo, own, Depth::Quick) != Disk::Absent;
+        let facts = present::source(layout, &self.path, &self.repo, self.format, there)?;
+        let commit = own.map(|own| own.commit.as_str());
+        // "Already there" is said of bytes that were compared.
+        let disk = if there && facts.commit.as_deref() == commit {
+            present::locked_model(layout, &self.repo, own, Depth::Full)
+        } else {
+            Disk::Absent
+        };
+        Ok(plan::import(&self.repo, commit, &disk, facts.commit.as_deref(), &facts.source))
+    }
+}

@@ -1,0 +1,54 @@
+//! `permissions`: whether everybody can read what the cache offers, and nobody what it does not.
+
+use std::io::{self, Write};
+
+use bf_core::permissions::{self, Problem};
+use bf_core::report::{Exit, Failure, Report};
+use bf_core::site;
+use clap::Subcommand;
+use serde::Serialize;
+
+use crate::cli::Context;
+use crate::locate;
+
+/// The verbs of `permissions`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Permissions {
+    /// Look at the modes of everything in the cache and of every folder above it
+    Check,
+}
+
+#[derive(Debug, Serialize)]
+struct Checked {
+    ok: bool,
+    problems: Vec<Problem>,
+}
+
+impl Report for Checked {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        for problem in &self.problems {
+            writeln!(out, "{} ({}) {}", problem.path.display(), problem.mode, problem.message)?;
+            writeln!(out, "hint: {}", problem.hint)?;
+        }
+        if self.ok {
+            writeln!(out, "everybody can read the cache, and nobody but its owner change it")
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Permissions {
+    /// Runs one.
+    pub(super) fn run(self, context: &Context) -> Result<Exit, Failure> {
+        match self {
+            Self::Check => {
+                let layout = site::open(locate::cache(context)?.root())?;
+                let problems = permissions::check(&layout)?;
+                let ok = problems.is_empty();
+                context.printer.print(&Checked { ok, problems })?;
+                Ok(if ok { Exit::Ok } else { Exit::Findings })
+            }
+        }
+    }
+}

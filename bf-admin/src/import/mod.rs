@@ -1,0 +1,9 @@
+//! Models from files of this machine: what is taken of a folder, and how it gets into the cache.
+
+mod publish;
+mod source;
+
+pub(crate) use publish::import;
+pub(crate) use source::Source;
+#[cfg(test)]
+pub(crate) use source::SourceFile;

@@ -1,0 +1,185 @@
+//! Which site.yaml and which cache a command is about.
+//!
+//! site.yaml: `--site`, then `./site.yaml`, then the copy in the cache that `--cache-dir` or BLACKFISH_CACHE_DIR names.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use bf_core::report::{Exit, Failure};
+use bf_core::site::{self, Declared, Layout, trusted};
+
+use crate::cli::Context;
+
+/// The declared state and the cache that it is about.
+#[derive(Debug)]
+pub(crate) struct Site {
+    /// What is declared. The paths in it are absolute.
+    pub(crate) declared: Declared,
+    /// The cache.
+    pub(crate) layout: Layout,
+    /// The file, as it was found, for people.
+    pub(crate) shown: PathBuf,
+    /// Whether the file is the one in the cache itself.
+    pub(crate) is_copy: bool,
+}
+
+/// Finds and reads site.yaml. Its warnings are said.
+pub(crate) fn site(context: &Context) -> Result<Site, Failure> {
+    let own = context.site.clone().or_else(|| present(Path::new("site.yaml")));
+    let site = match own {
+        Some(path) => read(context, &path)?,
+        None => copy(context)?,
+    };
+    if let Some(cache) = &context.cache_dir
+        && real(cache)? != site.layout.root()
+    {
+        let message = format!(
+            "{} declares the cache {}, not {}",
+            site.shown.display(),
+            site.layout.root().display(),
+            cache.display()
+        );
+        return Err(Failure::new(Exit::Usage, "other_cache", message)
+            .with_hint("leave out --cache-dir, or name the site.yaml of that cache with --site"));
+    }
+    Ok(site)
+}
+
+/// The path if there is something.
+fn present(path: &Path) -> Option<PathBuf> {
+    fs_err::symlink_metadata(path).is_ok().then(|| path.to_owned())
+}
+
+fn read(context: &Context, path: &Path) -> Result<Site, Failure> {
+    let (mut declared, warnings) = Declared::load(path)?;
+    for warning in &warnings {
+        context.printer.finding(warning);
+    }
+    // In the copy of a cache, a relative `cache_dir` would be relative to the cache.
+    let folder = declared.path.parent().unwrap_or(Path::new("/")).to_owned();
+    let (folder, declared_root) = (real(&folder)?, real(&declared.cache_dir)?);
+    let is_copy = folder == declared_root || is_cache(&folder);
+    let root = if is_copy { folder } else { declared_root };
+    declared.cache_dir.clone_from(&root);
+    Ok(Site { declared, layout: Layout::new(root), shown: path.to_owned(), is_copy })
+}
+
+/// Whether a folder is a cache that was set up: site.yaml beside site.lock.
+fn is_cache(folder: &Path) -> bool {
+    folder.join("site.lock").is_file() && folder.join("models").is_dir()
+}
+
+fn copy(context: &Context) -> Result<Site, Failure> {
+    let missing = || {
+        Failure::new(Exit::NotFound, "site_not_found", "there is no site.yaml here")
+            .with_hint("`bf-admin init` writes one; or name it with --site, or its cache with --cache-dir")
+    };
+    let layout = site::open(named(context).ok_or_else(missing)?.root())?;
+    let path = layout.site_yaml();
+    if present(&path).is_none() {
+        let message = format!("there is no site.yaml here and none in the cache {}", layout.root().display());
+        return Err(Failure { message, ..missing() });
+    }
+    trusted(layout.root(), &path)?;
+    read(context, &path)
+}
+
+/// The cache that the command line or the environment names.
+pub(crate) fn named(context: &Context) -> Option<Layout> {
+    let variable = || context.environment.get("BLACKFISH_CACHE_DIR").map(PathBuf::from);
+    context.cache_dir.clone().or_else(variable).map(Layout::new)
+}
+
+/// The cache for commands that need no declared state: `--cache-dir`, BLACKFISH_CACHE_DIR, then what site.yaml says.
+/// It may not exist yet.
+pub(crate) fn cache(context: &Context) -> Result<Layout, Failure> {
+    if let Some(cache) = named(context) {
+        return Ok(Layout::new(real(cache.root())?));
+    }
+    match site(context) {
+        Ok(site) => Ok(site.layout),
+        Err(failure) if failure.code == "site_not_found" => {
+            Err(Failure::new(Exit::Usage, "cache_unnamed", "no cache was named")
+                .with_hint("pass --cache-dir, set BLACKFISH_CACHE_DIR, or run this beside a site.yaml"))
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// What the cache's own copy declares, for the modes and the group of what is put into it; nothing without a copy.
+pub(crate) fn declared_in(layout: &Layout) -> Result<Option<Declared>, Failure> {
+    let path = layout.site_yaml();
+    if present(&path).is_none() {
+        return Ok(None);
+    }
+    trusted(layout.root(), &path)?;
+    Ok(Some(Declared::load(&path)?.0))
+}
+
+/// An absolute path without links and `..`, also of what does not exist yet.
+pub(crate) fn real(path: &Path) -> io::Result<PathBuf> {
+    let path = std::path::absolute(path)?;
+    let mut missing: Vec<&OsStr> = Vec::new();
+    for ancestor in path.ancestors() {
+        match fs_err::canonicalize(ancestor) {
+            Ok(mut found) => {
+                for part in missing.iter().rev() {
+                    if *part == ".." {
+                        found.pop();
+                    } else {
+                        found.push(part);
+                    }
+                }
+                return Ok(found);
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                missing.push(match ancestor.components().next_back() {
+                    Some(Component::Normal(name)) => name,
+                    _ => OsStr::new(".."),
+                });
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn what_does_not_exist_has_a_real_path_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = fs_err::canonicalize(dir.path()).unwrap();
+        assert_eq!(real(&root.join("a/../b/./c")).unwrap(), root.join("b/c"));
+        fs_err::create_dir(root.join("there")).unwrap();
+        fs_err::os::unix::fs::symlink("there", root.join("link")).unwrap();
+        assert_eq!(real(&root.join("link/new")).unwrap(), root.join("there/new"));
+    }
+
+    #[test]
+    fn a_published_copy_is_about_the_cache_it_lies_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = fs_err::canonicalize(dir.path()).unwrap();
+        let text = "schema: 1\ncache_dir: cache\n";
+        fs_err::write(root.join("site.yaml"), text).unwrap();
+        let cache = root.join("cache");
+        let found = site(&testing::context(Some(&root.join("site.yaml")), None)).unwrap();
+        assert_eq!((found.layout.root(), found.is_copy), (cache.as_path(), false));
+
+        fs_err::create_dir_all(cache.join("models")).unwrap();
+        fs_err::write(cache.join("site.lock"), "{}").unwrap();
+        fs_err::write(cache.join("site.yaml"), text).unwrap();
+        for context in
+            [testing::context(None, Some(&cache)), testing::context(Some(&cache.join("site.yaml")), None)]
+        {
+            let found = site(&context).unwrap();
+            assert_eq!((found.layout.root(), found.is_copy), (cache.as_path(), true));
+        }
+        let failure = site(&testing::context(Some(&root.join("site.yaml")), Some(&root))).unwrap_err();
+        assert_eq!((failure.code, failure.exit), ("other_cache", Exit::Usage));
+    }
+}

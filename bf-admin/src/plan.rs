@@ -1,0 +1,321 @@
+//! What is to be done: a pure function of what is declared, what was locked and what is present.
+
+use bf_core::model::ModelId;
+use bf_core::report::{Exit, Failure};
+use bf_core::service::Native;
+use bf_core::site::{Declared, DeclaredEngine, DeclaredModel, Locked, LockedEngine};
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::engine::Interpreter;
+use crate::import::Source;
+use crate::present::{Disk, EngineFacts, ModelFacts, Present};
+
+/// What `--only` chooses from, in the order of the work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Section {
+    /// `resource_specs.yaml`
+    Specs,
+    /// Native engines
+    Engines,
+    /// Models
+    Models,
+    /// The cache's copy of site.yaml
+    Site,
+}
+
+/// What is done to one thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Change {
+    /// An engine is installed.
+    Install,
+    /// A file is published.
+    Publish,
+    /// A model is imported.
+    Import,
+    /// Nothing.
+    Keep,
+}
+
+impl Change {
+    /// The word for it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Install => "install",
+            Self::Publish => "publish",
+            Self::Import => "import",
+            Self::Keep => "keep",
+        }
+    }
+}
+
+/// One line of a plan, and of the report of what was done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Action {
+    /// `specs`, `engine`, `model`, `site`.
+    pub(crate) kind: &'static str,
+    /// Its name.
+    pub(crate) name: String,
+    /// What is done.
+    pub(crate) action: Change,
+    /// From what, or why.
+    pub(crate) detail: String,
+    /// How much is written, where that is known beforehand.
+    pub(crate) bytes: Option<u64>,
+    /// `failed`, or nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) state: Option<&'static str>,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) message: Option<String>,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hint: Option<String>,
+}
+
+/// The work behind an action.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// Nothing.
+    Keep,
+    /// It cannot be done.
+    Fail(Failure),
+    /// Publish this text as `resource_specs.yaml`.
+    Specs(String),
+    /// Publish this text as `site.yaml`.
+    Site(String),
+    /// Install an engine.
+    Engine(String, Native, Interpreter),
+    /// Import a model.
+    Model(ModelId, Source),
+}
+
+/// An action and the work behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Step {
+    /// What is told.
+    pub(crate) action: Action,
+    /// What is done.
+    pub(crate) task: Task,
+}
+
+impl Step {
+    fn new(
+        kind: &'static str,
+        name: impl Into<String>,
+        change: Change,
+        detail: impl Into<String>,
+        task: Task,
+    ) -> Self {
+        let action = Action {
+            kind,
+            name: name.into(),
+            action: change,
+            detail: detail.into(),
+            bytes: None,
+            state: None,
+            message: None,
+            hint: None,
+        };
+        Self { action, task }
+    }
+
+    fn keep(kind: &'static str, name: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::new(kind, name, Change::Keep, detail, Task::Keep)
+    }
+
+    fn fail(kind: &'static str, name: impl Into<String>, change: Change, failure: &Failure) -> Self {
+        let mut step = Self::new(kind, name, change, "", Task::Fail(failure.clone()));
+        step.action.fail(failure);
+        step
+    }
+
+    fn writing(mut self, bytes: u64) -> Self {
+        self.action.bytes = Some(bytes);
+        self
+    }
+}
+
+impl Action {
+    /// Marks it as failed.
+    pub(crate) fn fail(&mut self, failure: &Failure) {
+        self.state = Some("failed");
+        self.message = Some(failure.message.clone());
+        self.hint.clone_from(&failure.hint);
+    }
+
+    /// Whether it changes something, or did.
+    pub(crate) fn changes(&self) -> bool {
+        self.action != Change::Keep && self.state.is_none()
+    }
+}
+
+/// Everything that makes the cache what is declared, in the order of the work. `only`: nothing else; empty: all.
+pub(crate) fn plan(declared: &Declared, locked: &Locked, present: &Present, only: &[Section]) -> Vec<Step> {
+    let wanted = |section| only.is_empty() || only.contains(&section);
+    let mut steps = Vec::new();
+    if wanted(Section::Specs) {
+        steps.push(specs(present));
+    }
+    if wanted(Section::Engines) {
+        steps.extend(declared.engines.iter().filter_map(|(id, wanted)| {
+            Some(engine(id, wanted, locked.engines.get(id), present.engines.get(id)?))
+        }));
+    }
+    if wanted(Section::Models) {
+        steps.extend(declared.models.iter().filter_map(|wanted| {
+            let commit = locked.models.get(&wanted.repo.to_string()).map(|own| own.commit.as_str());
+            Some(model(wanted, commit, present.models.get(&wanted.repo)?))
+        }));
+    }
+    if wanted(Section::Site) {
+        steps.push(site(declared, present));
+    }
+    steps
+}
+
+fn specs(present: &Present) -> Step {
+    const KIND: &str = "specs";
+    const NAME: &str = "resource_specs.yaml";
+    let specs = &present.specs;
+    match &specs.source {
+        Some((_, Err(failure))) => Step::fail(KIND, NAME, Change::Publish, failure),
+        Some(_) if present.site_is_copy => Step::keep(KIND, NAME, "the cache's own"),
+        Some((_, Ok(text))) if specs.published.as_ref() == Some(text) => Step::keep(KIND, NAME, ""),
+        Some((path, Ok(text))) => {
+            let detail = format!("from {}", path.display());
+            Step::new(KIND, NAME, Change::Publish, detail, Task::Specs(text.clone()))
+                .writing(text.len() as u64)
+        }
+        None if specs.published.is_some() => Step::keep(KIND, NAME, "the cache's own"),
+        None => Step::keep(KIND, NAME, "there is none: users get the built-in tiers"),
+    }
+}
+
+fn site(declared: &Declared, present: &Present) -> Step {
+    const KIND: &str = "site";
+    const NAME: &str = "site.yaml";
+    if present.site_is_copy {
+        return Step::keep(KIND, NAME, "the cache's own");
+    }
+    if present.site.as_ref() == Some(&declared.text) {
+        return Step::keep(KIND, NAME, "");
+    }
+    let detail = format!("from {}", declared.path.display());
+    Step::new(KIND, NAME, Change::Publish, detail, Task::Site(declared.text.clone()))
+        .writing(declared.text.len() as u64)
+}
+
+/// Why an engine must be installed; nothing when it is as it should be, or cannot be.
+pub(crate) fn engine_need(
+    wanted: &DeclaredEngine,
+    locked: Option<&LockedEngine>,
+    facts: &EngineFacts,
+) -> Option<String> {
+    let native = facts.native.as_ref().ok()?;
+    if wanted.version.as_ref().is_some_and(|version| *version != native.version) {
+        return None;
+    }
+    let Some(locked) = locked else { return Some("not there yet".into()) };
+    if (&locked.package, &locked.version, &locked.sha256)
+        != (&native.package, &native.version, &native.sha256)
+    {
+        return Some(format!("instead of {} {}", locked.package, locked.version));
+    }
+    match &facts.disk {
+        Disk::Absent => return Some("its folder is missing".into()),
+        Disk::Damaged(why) => return Some(why.clone()),
+        Disk::Whole => {}
+    }
+    if !facts.python_is_there {
+        return Some(format!("{} is no longer there", locked.python));
+    }
+    None
+}
+
+/// The failure of an engine that cannot be had as it is declared.
+pub(crate) fn engine_fault(id: &str, wanted: &DeclaredEngine, facts: &EngineFacts) -> Option<Failure> {
+    let native = match &facts.native {
+        Ok(native) => native,
+        Err(failure) => return Some(failure.clone()),
+    };
+    let version = wanted.version.as_ref().filter(|version| **version != native.version)?;
+    let message = format!("the engine {id} is pinned to version {}, not {version}", native.version);
+    Some(Failure::new(Exit::Invalid, "engine_version", message).with_hint(
+        "leave out `version`, or define the engine with its own hashes in templates/services of the cache",
+    ))
+}
+
+fn engine(id: &str, wanted: &DeclaredEngine, locked: Option<&LockedEngine>, facts: &EngineFacts) -> Step {
+    const KIND: &str = "engine";
+    if let Some(failure) = engine_fault(id, wanted, facts) {
+        return Step::fail(KIND, id, Change::Install, &failure);
+    }
+    let need = engine_need(wanted, locked, facts);
+    match (need, &facts.interpreter, &facts.native) {
+        (Some(_), Some(Err(failure)), _) => Step::fail(KIND, id, Change::Install, failure),
+        (Some(why), Some(Ok(interpreter)), Ok(native)) => {
+            let python = interpreter.python.display();
+            let detail = format!("{} {} with {python}: {why}", native.package, native.version);
+            let task = Task::Engine(id.into(), native.clone(), interpreter.clone());
+            Step::new(KIND, id, Change::Install, detail, task)
+        }
+        _ => Step::keep(KIND, id, locked.map(|locked| locked.version.clone()).unwrap_or_default()),
+    }
+}
+
+fn model(wanted: &DeclaredModel, commit: Option<&str>, facts: &ModelFacts) -> Step {
+    const KIND: &str = "model";
+    let name = wanted.repo.to_string();
+    match &facts.source {
+        Some(Err(failure)) => Step::fail(KIND, name, Change::Import, failure),
+        Some(Ok(source)) => {
+            import(&wanted.repo, commit, &facts.disk, source.commit.as_deref(), &source.source)
+        }
+        None if facts.disk == Disk::Whole => Step::keep(KIND, name, short(commit.unwrap_or_default())),
+        None if facts.loadable && commit.is_none() => {
+            Step::keep(KIND, name, "there, and not in site.lock: its bytes cannot be checked")
+        }
+        None => {
+            let message = match &facts.disk {
+                Disk::Damaged(why) => {
+                    format!("model {name} is damaged ({why}), and this version cannot download models")
+                }
+                _ => format!("model {name} is not in the cache, and this version cannot download models"),
+            };
+            let failure = Failure::new(Exit::NotFound, "model_not_present", message).with_hint(format!(
+                "`bf-admin model import DIR --as {name}`, or give it a `path` in site.yaml"
+            ));
+            Step::fail(KIND, name, Change::Import, &failure)
+        }
+    }
+}
+
+/// The step for a source that was looked at: nothing when its content is there already.
+pub(crate) fn import(
+    repo: &ModelId,
+    locked: Option<&str>,
+    disk: &Disk,
+    commit: Option<&str>,
+    source: &Source,
+) -> Step {
+    let name = repo.to_string();
+    if locked.is_some() && locked == commit && *disk == Disk::Whole {
+        return Step::keep("model", name, "already there");
+    }
+    let why = match disk {
+        Disk::Damaged(why) => format!(": {why}"),
+        _ => String::new(),
+    };
+    let detail = format!("{}{why}", source.detail());
+    Step::new("model", name, Change::Import, detail, Task::Model(repo.clone(), source.clone()))
+        .writing(source.bytes())
+}
+
+fn short(commit: &str) -> String {
+    commit.chars().take(12).collect()
+}
+
+#[cfg(test)]
+mod tests;

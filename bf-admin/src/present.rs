@@ -1,0 +1,292 @@
+//! What is on disk: compared with site.lock by sizes and links, or by every digest.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bf_core::digest;
+use bf_core::model::{self, Location, ModelId, Root, WeightFormat};
+use bf_core::report::{Exit, Failure};
+use bf_core::service::{self, Native};
+use bf_core::settings::Environment;
+use bf_core::site::{DeclaredModel, Layout, Locked, LockedFile, LockedModel};
+use bf_core::spec::ResourceSpecs;
+use nix::sys::statvfs::statvfs;
+
+use crate::engine::{self, Interpreter};
+use crate::import::Source;
+use crate::locate::Site;
+use crate::plan;
+
+/// How closely files are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// They are there, with their size.
+    Quick,
+    /// Their SHA-256 is that of the lock.
+    Full,
+}
+
+/// Files of the lock as they are on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Disk {
+    /// None of it is there, or nothing is locked.
+    Absent,
+    /// All of it.
+    Whole,
+    /// Why it cannot be used.
+    Damaged(String),
+}
+
+/// The tiers beside site.yaml and in the cache.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Specs {
+    /// The file beside site.yaml and its text, or what is wrong with it; nothing where there is none.
+    pub(crate) source: Option<(PathBuf, Result<String, Failure>)>,
+    /// The text in the cache.
+    pub(crate) published: Option<String>,
+}
+
+/// An engine that is declared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EngineFacts {
+    /// The package of its definition.
+    pub(crate) native: Result<Native, Failure>,
+    /// The files of the lock.
+    pub(crate) disk: Disk,
+    /// Whether the Python that its launcher names is there.
+    pub(crate) python_is_there: bool,
+    /// The Python to install with, looked for when it must be installed.
+    pub(crate) interpreter: Option<Result<Interpreter, Failure>>,
+}
+
+/// A model that is declared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ModelFacts {
+    /// The files of the lock.
+    pub(crate) disk: Disk,
+    /// Whether it can be loaded, locked or not.
+    pub(crate) loadable: bool,
+    /// What would be imported, looked at when something must be.
+    pub(crate) source: Option<Result<SourceFacts, Failure>>,
+}
+
+/// Files that can be imported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SourceFacts {
+    /// The files.
+    pub(crate) source: Source,
+    /// Their commit; read only when it decides something.
+    pub(crate) commit: Option<String>,
+}
+
+/// All that the plan needs to know of the disk.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Present {
+    /// The tiers.
+    pub(crate) specs: Specs,
+    /// The text of the cache's site.yaml.
+    pub(crate) site: Option<String>,
+    /// Whether the declared site.yaml is that very file.
+    pub(crate) site_is_copy: bool,
+    /// The declared engines.
+    pub(crate) engines: BTreeMap<String, EngineFacts>,
+    /// The declared models.
+    pub(crate) models: BTreeMap<ModelId, ModelFacts>,
+}
+
+/// Looks at everything that is declared. `update`: models whose source is compared even if they are whole.
+pub(crate) fn gather(
+    site: &Site,
+    locked: &Locked,
+    update: &BTreeSet<ModelId>,
+    environment: &Environment,
+) -> Result<Present, Failure> {
+    let mut present = tops(site)?;
+    for (id, wanted) in &site.declared.engines {
+        let mut facts = engine(&site.layout, locked, id, Depth::Quick);
+        if plan::engine_need(wanted, locked.engines.get(id), &facts).is_some() {
+            facts.interpreter = Some(engine::find(wanted.python.as_deref(), site.layout.root(), environment));
+        }
+        present.engines.insert(id.clone(), facts);
+    }
+    for wanted in &site.declared.models {
+        let update = update.contains(&wanted.repo);
+        let facts = model(&site.layout, locked, wanted, update);
+        present.models.insert(wanted.repo.clone(), facts);
+    }
+    Ok(present)
+}
+
+/// The files at the top of the cache and where they come from.
+pub(crate) fn tops(site: &Site) -> Result<Present, Failure> {
+    let folder = site.declared.path.parent().unwrap_or(Path::new("/"));
+    let path = folder.join("resource_specs.yaml");
+    let source = match fs_err::symlink_metadata(&path) {
+        Ok(_) => {
+            let text = ResourceSpecs::load_file(&path)
+                .map_err(Failure::from)
+                .and_then(|_| fs_err::read_to_string(&path).map_err(Failure::from));
+            Some((path, text))
+        }
+        Err(_) => None,
+    };
+    Ok(Present {
+        specs: Specs { source, published: text(&site.layout.resource_specs())? },
+        site: text(&site.layout.site_yaml())?,
+        site_is_copy: site.is_copy,
+        ..Present::default()
+    })
+}
+
+/// The text of a file that may be missing.
+fn text(path: &Path) -> io::Result<Option<String>> {
+    match fs_err::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// An engine as it is defined and as it lies on disk.
+pub(crate) fn engine(layout: &Layout, locked: &Locked, id: &str, depth: Depth) -> EngineFacts {
+    let own = locked.engines.get(id);
+    EngineFacts {
+        native: native(layout, id),
+        disk: own.map_or(Disk::Absent, |own| files(&layout.engine(id, &own.version), &own.files, depth)),
+        python_is_there: own.is_some_and(|own| Path::new(&own.python).is_file()),
+        interpreter: None,
+    }
+}
+
+/// The package of an engine's definition.
+pub(crate) fn native(layout: &Layout, id: &str) -> Result<Native, Failure> {
+    let engine = service::engine(Some(layout), id)?;
+    engine.native.ok_or_else(|| {
+        let message = format!("the engine {id} is a container image, which this version cannot provide");
+        Failure::new(Exit::Invalid, "engine_not_native", message)
+            .with_hint("remove it from `engines` in site.yaml")
+    })
+}
+
+fn model(layout: &Layout, locked: &Locked, wanted: &DeclaredModel, update: bool) -> ModelFacts {
+    let own = locked.models.get(&wanted.repo.to_string());
+    let depth = if update { Depth::Full } else { Depth::Quick };
+    let disk = locked_model(layout, &wanted.repo, own, depth);
+    let loadable = loadable(layout, &wanted.repo);
+    let needed = disk != Disk::Whole || update;
+    let source = wanted.path.as_deref().filter(|_| needed).map(|path| {
+        let format = wanted.format.as_deref().and_then(|format| format.parse().ok());
+        source(layout, path, &wanted.repo, format, update)
+    });
+    ModelFacts { disk, loadable, source }
+}
+
+/// A model as the lock has it, in its folder, with `main` leading to it.
+pub(crate) fn locked_model(layout: &Layout, id: &ModelId, own: Option<&LockedModel>, depth: Depth) -> Disk {
+    let Some(own) = own else { return Disk::Absent };
+    let folder = layout.models().join(id.folder_name());
+    let disk = files(&folder.join("snapshots").join(&own.commit), &own.files, depth);
+    let main = fs_err::read_to_string(folder.join("refs/main")).unwrap_or_default();
+    if disk == Disk::Whole && main.trim() != own.commit {
+        return Disk::Damaged("refs/main does not name the revision of site.lock".into());
+    }
+    disk
+}
+
+/// Whether the cache has the model in a state that can be loaded.
+pub(crate) fn loadable(layout: &Layout, id: &ModelId) -> bool {
+    let root = Root { path: layout.models(), location: Location::Cache };
+    model::find(&[root], id, None).is_ok()
+}
+
+/// Looks at what would be imported: that it is a model, that there is space; `compare`: which commit it has.
+pub(crate) fn source(
+    layout: &Layout,
+    path: &Path,
+    id: &ModelId,
+    format: Option<WeightFormat>,
+    compare: bool,
+) -> Result<SourceFacts, Failure> {
+    let source = Source::read(path, id, format)?;
+    space(layout, id, &source)?;
+    let commit = if compare { Some(source.commit()?) } else { None };
+    Ok(SourceFacts { source, commit })
+}
+
+/// Refuses what does not fit. Files of a length that the model's blobs have already are taken to be there.
+fn space(layout: &Layout, id: &ModelId, source: &Source) -> Result<(), Failure> {
+    let blobs = layout.models().join(id.folder_name()).join("blobs");
+    let there: BTreeSet<u64> = fs_err::read_dir(blobs)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| Some(entry.metadata().ok()?.len()))
+        .collect();
+    let needed: u64 = source.files.iter().map(|file| file.bytes).filter(|bytes| !there.contains(bytes)).sum();
+    let models = layout.models();
+    let Some(existing) = models.ancestors().find(|folder| folder.exists()) else { return Ok(()) };
+    let stat = statvfs(existing).map_err(io::Error::from)?;
+    let free = u64::from(stat.blocks_available()).saturating_mul(u64::from(stat.fragment_size()));
+    if needed <= free {
+        return Ok(());
+    }
+    let shown = bf_core::report::human_bytes;
+    let message = format!(
+        "there is no space for model {id}: it needs {}, {} has {}",
+        shown(needed),
+        models.display(),
+        shown(free)
+    );
+    Err(Failure::new(Exit::CannotCreate, "no_space", message)
+        .with_hint("free space on that filesystem and run the command again"))
+}
+
+/// Compares the files of the lock with those in `folder`.
+pub(crate) fn files(folder: &Path, locked: &[LockedFile], depth: Depth) -> Disk {
+    if fs_err::symlink_metadata(folder).is_err() {
+        return Disk::Absent;
+    }
+    for file in locked {
+        let path = folder.join(&file.path);
+        // Follows links: what they lead to must be there.
+        match fs_err::metadata(&path) {
+            Ok(metadata) if metadata.is_file() && metadata.len() == file.bytes => {}
+            Ok(metadata) => {
+                let (is, was) = (metadata.len(), file.bytes);
+                return Disk::Damaged(format!("{} has {is} bytes instead of {was}", file.path));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Disk::Damaged(format!("{} is missing", file.path));
+            }
+            Err(error) => return Disk::Damaged(error.to_string()),
+        }
+        if depth == Depth::Full {
+            match digest::of_file(&path) {
+                Ok((sha256, _)) if sha256 == file.sha256 => {}
+                Ok(_) => return Disk::Damaged(format!("{} is not what site.lock says (SHA-256)", file.path)),
+                Err(error) => return Disk::Damaged(error.to_string()),
+            }
+        }
+    }
+    Disk::Whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_the_same_length_is_found_by_the_digest() {
+        let dir = tempfile::tempdir().unwrap();
+        fs_err::write(dir.path().join("a"), "one").unwrap();
+        let locked = [LockedFile { path: "a".into(), sha256: digest::of_bytes(b"one"), bytes: 3 }];
+        assert_eq!(files(dir.path(), &locked, Depth::Full), Disk::Whole);
+        fs_err::write(dir.path().join("a"), "two").unwrap();
+        assert_eq!(files(dir.path(), &locked, Depth::Quick), Disk::Whole);
+        assert!(matches!(files(dir.path(), &locked, Depth::Full), Disk::Damaged(_)));
+        fs_err::remove_file(dir.path().join("a")).unwrap();
+        assert_eq!(files(dir.path(), &locked, Depth::Quick), Disk::Damaged("a is missing".into()));
+        assert_eq!(files(&dir.path().join("none"), &locked, Depth::Quick), Disk::Absent);
+    }
+}

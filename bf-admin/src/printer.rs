@@ -1,0 +1,86 @@
+//! Where results, talk and failures go: data to stdout, talk to stderr.
+
+use std::io::{self, BufWriter, Write};
+
+use bf_core::report::{Exit, Failure, Finding, Format, Report, render, render_failure};
+
+/// Says things in the format that was asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Printer {
+    format: Format,
+}
+
+impl Printer {
+    /// Says things in `format`.
+    pub(crate) fn new(format: Format) -> Self {
+        Self { format }
+    }
+
+    /// Writes a result to stdout.
+    pub(crate) fn print(self, report: &impl Report) -> Result<(), Failure> {
+        let mut out = BufWriter::new(io::stdout().lock());
+        let written = render(report, self.format, &mut out).and_then(|()| out.flush());
+        match written {
+            // Whoever reads has seen enough, as `head` has.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            Err(error) => {
+                Err(Failure::new(Exit::Failed, "output", format!("stdout cannot be written to: {error}")))
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Says what is being done.
+    pub(crate) fn progress(self, text: &str) {
+        if self.format != Format::Quiet {
+            talk(&format!("{text}\n"));
+        }
+    }
+
+    /// Says what is probably not meant, also when quiet.
+    pub(crate) fn warning(self, message: &str, hint: Option<&str>) {
+        talk(&format!("warning: {message}\n"));
+        if let Some(hint) = hint {
+            talk(&format!("hint: {hint}\n"));
+        }
+    }
+
+    /// Says a finding as a warning, with its place.
+    pub(crate) fn finding(self, finding: &Finding) {
+        let mut place = String::new();
+        if let Some(file) = &finding.file {
+            place = format!("{}: ", file.display());
+            if let (Some(line), Some(column)) = (finding.line, finding.column) {
+                place = format!("{}:{line}:{column}: ", file.display());
+            }
+        }
+        self.warning(&format!("{place}{}", finding.message), finding.hint.as_deref());
+    }
+
+    /// Says a failure that is part of a result: to stderr, unless the JSON document has it.
+    pub(crate) fn partial_failure(self, failure: &Failure) {
+        if self.format != Format::Json {
+            let _ = render_failure(failure, self.format, &mut io::stderr().lock());
+        }
+    }
+
+    /// Ends a command: says its failure, if it failed, and gives the exit code.
+    pub(crate) fn finish(self, result: Result<Exit, Failure>) -> Exit {
+        match result {
+            Ok(exit) => exit,
+            Err(failure) => {
+                // A closed stream leaves only the exit code to tell it.
+                let _ = match self.format {
+                    Format::Json => render_failure(&failure, self.format, &mut io::stdout().lock()),
+                    _ => render_failure(&failure, self.format, &mut io::stderr().lock()),
+                };
+                failure.exit
+            }
+        }
+    }
+}
+
+/// A closed stderr is no reason to stop working.
+fn talk(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}

@@ -1,0 +1,240 @@
+//! What is declared against what is there, thing by thing.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use bf_core::model::ModelId;
+use bf_core::permissions;
+use bf_core::report::{Failure, Report, table};
+use bf_core::site::{Declared, Layout, Locked};
+use serde::Serialize;
+
+use crate::locate::Site;
+use crate::plan::{engine_fault, engine_need};
+use crate::present::{self, Depth, Disk, Present};
+
+/// How a thing stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum State {
+    /// As declared.
+    Present,
+    /// Declared and not there.
+    Missing,
+    /// There, and not as declared.
+    Drifted,
+    /// There, and not whole.
+    Damaged,
+    /// There, and not declared: somebody else's business.
+    Unmanaged,
+}
+
+/// One thing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Item {
+    /// `specs`, `engine`, `model`, `site`, `permissions`.
+    pub(crate) kind: &'static str,
+    /// Its name.
+    pub(crate) name: String,
+    /// How it stands.
+    pub(crate) state: State,
+    /// Why.
+    pub(crate) detail: String,
+    /// Where it is, or should be.
+    pub(crate) path: PathBuf,
+}
+
+/// The whole cache.
+#[derive(Debug, Serialize)]
+pub(crate) struct Status {
+    in_sync: bool,
+    items: Vec<Item>,
+}
+
+impl Status {
+    /// Whether everything that is declared is there, and as it should be.
+    pub(crate) fn in_sync(&self) -> bool {
+        self.in_sync
+    }
+}
+
+impl Report for Status {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let rows = self.items.iter().map(|item| {
+            let state = format!("{:?}", item.state).to_lowercase();
+            vec![state, item.kind.to_owned(), item.name.clone(), item.detail.clone()]
+        });
+        table(out, &["STATE", "KIND", "NAME", "DETAIL"], rows)?;
+        if self.in_sync {
+            writeln!(out, "in sync")
+        } else {
+            writeln!(out, "not in sync: `bf-admin setup --dry-run` shows what it would change")
+        }
+    }
+
+    fn quiet(&self, out: &mut dyn Write) -> io::Result<()> {
+        let off = self.items.iter().filter(|item| !fine(item.state));
+        off.map(|item| writeln!(out, "{} {}", item.kind, item.name)).collect()
+    }
+}
+
+fn fine(state: State) -> bool {
+    matches!(state, State::Present | State::Unmanaged)
+}
+
+/// Compares everything.
+pub(crate) fn of(site: &Site, depth: Depth) -> Result<Status, Failure> {
+    let (layout, declared) = (&site.layout, &site.declared);
+    let locked = Locked::load(layout)?;
+    let present = present::tops(site)?;
+    let mut items = vec![specs(layout, &present)];
+    engines(&mut items, layout, declared, &locked, depth);
+    models(&mut items, layout, declared, &locked, depth);
+    items.push(site_yaml(layout, declared, &present));
+    if layout.root().is_dir() {
+        permissions(&mut items, layout)?;
+    }
+    Ok(Status { in_sync: items.iter().all(|item| fine(item.state)), items })
+}
+
+fn item(
+    kind: &'static str,
+    name: impl Into<String>,
+    path: PathBuf,
+    state: State,
+    detail: impl Into<String>,
+) -> Item {
+    Item { kind, name: name.into(), state, detail: detail.into(), path }
+}
+
+fn specs(layout: &Layout, present: &Present) -> Item {
+    let (state, detail) = match (&present.specs.source, &present.specs.published) {
+        (Some((_, Err(failure))), _) => (State::Damaged, failure.message.clone()),
+        (Some(_), _) if present.site_is_copy => (State::Present, "the cache's own".into()),
+        (Some((path, Ok(_))), None) => (State::Missing, format!("{} is not published", path.display())),
+        (Some((_, Ok(text))), Some(published)) if text == published => (State::Present, String::new()),
+        (Some((path, Ok(_))), Some(_)) => (State::Drifted, format!("differs from {}", path.display())),
+        (None, Some(_)) => (State::Present, "the cache's own".into()),
+        (None, None) => (State::Present, "there is none: users get the built-in tiers".into()),
+    };
+    item("specs", "resource_specs.yaml", layout.resource_specs(), state, detail)
+}
+
+fn site_yaml(layout: &Layout, declared: &Declared, present: &Present) -> Item {
+    let (state, detail) = match &present.site {
+        _ if present.site_is_copy => (State::Present, "the cache's own".to_owned()),
+        Some(text) if *text == declared.text => (State::Present, String::new()),
+        Some(_) => (State::Drifted, format!("differs from {}", declared.path.display())),
+        None => (State::Missing, "the cache has no copy yet".into()),
+    };
+    item("site", "site.yaml", layout.site_yaml(), state, detail)
+}
+
+fn engines(items: &mut Vec<Item>, layout: &Layout, declared: &Declared, locked: &Locked, depth: Depth) {
+    for (id, wanted) in &declared.engines {
+        let facts = present::engine(layout, locked, id, depth);
+        let own = locked.engines.get(id);
+        let version = own.map(|own| own.version.clone()).unwrap_or_default();
+        let path = layout.engine(id, &version);
+        let (state, detail) = match (engine_fault(id, wanted, &facts), engine_need(wanted, own, &facts)) {
+            (Some(failure), _) => (State::Drifted, failure.message),
+            (None, None) => (State::Present, version),
+            (None, Some(why)) => match facts.disk {
+                Disk::Absent => (State::Missing, why),
+                Disk::Damaged(_) => (State::Damaged, why),
+                Disk::Whole => (State::Drifted, why),
+            },
+        };
+        items.push(item("engine", id, path, state, detail));
+    }
+    for (id, own) in locked.engines.iter().filter(|(id, _)| !declared.engines.contains_key(*id)) {
+        let path = layout.engine(id, &own.version);
+        let disk = present::files(&path, &own.files, depth);
+        items.extend(undeclared("engine", id, path, disk));
+    }
+    for (id, path) in subfolders(&layout.part(bf_core::site::Part::Engines)) {
+        for (version, path) in subfolders(&path) {
+            if locked.engines.get(&id).is_none_or(|own| own.version != version) {
+                items.push(item("engine", format!("{id} {version}"), path, State::Unmanaged, "not declared"));
+            }
+        }
+    }
+}
+
+fn models(items: &mut Vec<Item>, layout: &Layout, declared: &Declared, locked: &Locked, depth: Depth) {
+    for wanted in &declared.models {
+        let own = locked.models.get(&wanted.repo.to_string());
+        let disk = present::locked_model(layout, &wanted.repo, own, depth);
+        let (state, detail) = match disk {
+            Disk::Whole => (State::Present, own.map(|own| own.commit.clone()).unwrap_or_default()),
+            Disk::Damaged(why) => (State::Damaged, why),
+            Disk::Absent if own.is_none() && present::loadable(layout, &wanted.repo) => {
+                (State::Present, "not in site.lock: its bytes cannot be checked".into())
+            }
+            Disk::Absent => (State::Missing, String::new()),
+        };
+        items.push(item("model", wanted.repo.to_string(), folder(layout, &wanted.repo), state, detail));
+    }
+    let is_declared = |repo: &ModelId| declared.models.iter().any(|model| model.repo == *repo);
+    for (name, own) in &locked.models {
+        let Ok(repo) = ModelId::parse_stored(name) else { continue };
+        if !is_declared(&repo) {
+            let disk = present::locked_model(layout, &repo, Some(own), depth);
+            items.extend(undeclared("model", name, folder(layout, &repo), disk));
+        }
+    }
+    for (name, path) in subfolders(&layout.models()) {
+        match ModelId::from_folder_name(&name) {
+            Some(repo) if is_declared(&repo) || locked.models.contains_key(&repo.to_string()) => {}
+            Some(repo) => items.push(item("model", repo.to_string(), path, State::Unmanaged, "not declared")),
+            None => {
+                items.push(item("model", name, path, State::Unmanaged, "no model has such a folder name"))
+            }
+        }
+    }
+}
+
+fn folder(layout: &Layout, repo: &ModelId) -> PathBuf {
+    layout.models().join(repo.folder_name())
+}
+
+/// What is in the lock and not in site.yaml: nobody misses it, but what is there of it must be whole.
+fn undeclared(kind: &'static str, name: &str, path: PathBuf, disk: Disk) -> Option<Item> {
+    match disk {
+        Disk::Absent => None,
+        Disk::Whole => Some(item(kind, name, path, State::Unmanaged, "in site.lock, not declared")),
+        Disk::Damaged(why) => Some(item(kind, name, path, State::Damaged, why)),
+    }
+}
+
+/// The folders in a folder, hidden ones left out, by name.
+fn subfolders(folder: &Path) -> Vec<(String, PathBuf)> {
+    let mut found: Vec<(String, PathBuf)> = fs_err::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path()))
+        .filter(|(name, path)| !name.starts_with('.') && path.is_dir())
+        .collect();
+    found.sort();
+    found
+}
+
+/// One item for each problem. Folders above the cache are the site's own choice, and not out of sync.
+fn permissions(items: &mut Vec<Item>, layout: &Layout) -> Result<(), Failure> {
+    let problems = permissions::check(layout)?;
+    if problems.iter().all(|problem| problem.above_cache) {
+        items.push(item("permissions", "cache", layout.root().to_owned(), State::Present, ""));
+    }
+    for problem in problems {
+        let name = layout.relative(&problem.path).display().to_string();
+        let name = if name.is_empty() { "cache".into() } else { name };
+        let state = if problem.above_cache { State::Unmanaged } else { State::Drifted };
+        let detail = format!("{} ({}); {}", problem.message, problem.mode, problem.hint);
+        items.push(item("permissions", name, problem.path, state, detail));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
