@@ -85,7 +85,7 @@ impl Report for Done {
         writeln!(out, "cache: {}", self.cache.display())?;
         let rows = self.actions.iter().map(|action| {
             vec![
-                action.state.unwrap_or(action.action.name()).to_owned(),
+                action.state.unwrap_or(action.change.name()).to_owned(),
                 action.kind.to_owned(),
                 action.name.clone(),
                 action.bytes.map(human_bytes).unwrap_or_default(),
@@ -114,7 +114,7 @@ pub(crate) fn apply(
         if let Err(failure) = one(publisher, locked, task, printer) {
             action.fail(&failure);
             failures.push(failure);
-        } else if action.action != Change::Keep {
+        } else if action.change != Change::Keep {
             printer.progress(&format!("{} {}: done", action.kind, action.name));
         }
         actions.push(action);

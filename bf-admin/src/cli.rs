@@ -117,7 +117,7 @@ mod tests {
     fn a_wrong_usage_is_told_apart_from_a_question() {
         let parse = |arguments: &[&str]| {
             let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
-            super::parse(&arguments).map(|_| ()).map_err(|refused| refused.error.kind())
+            parse(&arguments).map(|_| ()).map_err(|refused| refused.error.kind())
         };
         assert_eq!(parse(&["bf-admin", "--version"]), Err(ErrorKind::DisplayVersion));
         assert_eq!(parse(&["bf-admin", "setup", "--onyl", "specs"]), Err(ErrorKind::UnknownArgument));

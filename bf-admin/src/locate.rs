@@ -1,15 +1,18 @@
 //! Which site.yaml and which cache a command is about.
 //!
-//! site.yaml: `--site`, then `./site.yaml`, then the copy in the cache that `--cache-dir` or BLACKFISH_CACHE_DIR names.
+//! site.yaml: `--site`, then `./site.yaml`, then the copy in the cache that `--cache-dir` or `BLACKFISH_CACHE_DIR` names.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use bf_core::publish::Policy;
 use bf_core::report::{Exit, Failure};
 use bf_core::site::{self, Declared, Layout, trusted};
 
 use crate::cli::Context;
+use crate::printer;
 
 /// The declared state and the cache that it is about.
 #[derive(Debug)]
@@ -28,7 +31,7 @@ pub(crate) struct Site {
 pub(crate) fn site(context: &Context) -> Result<Site, Failure> {
     let own = context.site.clone().or_else(|| present(Path::new("site.yaml")));
     let site = match own {
-        Some(path) => read(context, &path)?,
+        Some(path) => read(&path)?,
         None => copy(context)?,
     };
     if let Some(cache) = &context.cache_dir
@@ -46,15 +49,38 @@ pub(crate) fn site(context: &Context) -> Result<Site, Failure> {
     Ok(site)
 }
 
+/// As [`site`]; a cache that has a lock and no declaration, as imports make it, declares nothing.
+pub(crate) fn site_or_lock(context: &Context) -> Result<Site, Failure> {
+    let missing = match site(context) {
+        Err(failure) if failure.code == "site_not_found" => failure,
+        result => return result,
+    };
+    let Some(named) = named(context) else { return Err(missing) };
+    let layout = Layout::new(real(named.root())?);
+    if !layout.site_lock().is_file() {
+        return Err(missing);
+    }
+    let declared = Declared {
+        path: layout.site_yaml(),
+        text: String::new(),
+        cache_dir: layout.root().to_owned(),
+        group: None,
+        file_mode: Policy::default().file_mode,
+        models: Vec::new(),
+        engines: BTreeMap::new(),
+    };
+    Ok(Site { declared, shown: layout.site_yaml(), layout, is_copy: true })
+}
+
 /// The path if there is something.
 fn present(path: &Path) -> Option<PathBuf> {
     fs_err::symlink_metadata(path).is_ok().then(|| path.to_owned())
 }
 
-fn read(context: &Context, path: &Path) -> Result<Site, Failure> {
+fn read(path: &Path) -> Result<Site, Failure> {
     let (mut declared, warnings) = Declared::load(path)?;
     for warning in &warnings {
-        context.printer.finding(warning);
+        printer::finding(warning);
     }
     // In the copy of a cache, a relative `cache_dir` would be relative to the cache.
     let folder = declared.path.parent().unwrap_or(Path::new("/")).to_owned();
@@ -82,7 +108,7 @@ fn copy(context: &Context) -> Result<Site, Failure> {
         return Err(Failure { message, ..missing() });
     }
     trusted(layout.root(), &path)?;
-    read(context, &path)
+    read(&path)
 }
 
 /// The cache that the command line or the environment names.
@@ -91,7 +117,7 @@ pub(crate) fn named(context: &Context) -> Option<Layout> {
     context.cache_dir.clone().or_else(variable).map(Layout::new)
 }
 
-/// The cache for commands that need no declared state: `--cache-dir`, BLACKFISH_CACHE_DIR, then what site.yaml says.
+/// The cache for commands that need no declared state: `--cache-dir`, `BLACKFISH_CACHE_DIR`, then what site.yaml says.
 /// It may not exist yet.
 pub(crate) fn cache(context: &Context) -> Result<Layout, Failure> {
     if let Some(cache) = named(context) {

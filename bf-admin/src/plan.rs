@@ -58,7 +58,8 @@ pub(crate) struct Action {
     /// Its name.
     pub(crate) name: String,
     /// What is done.
-    pub(crate) action: Change,
+    #[serde(rename = "action")]
+    pub(crate) change: Change,
     /// From what, or why.
     pub(crate) detail: String,
     /// How much is written, where that is known beforehand.
@@ -111,7 +112,7 @@ impl Step {
         let action = Action {
             kind,
             name: name.into(),
-            action: change,
+            change,
             detail: detail.into(),
             bytes: None,
             state: None,
@@ -147,7 +148,7 @@ impl Action {
 
     /// Whether it changes something, or did.
     pub(crate) fn changes(&self) -> bool {
-        self.action != Change::Keep && self.state.is_none()
+        self.change != Change::Keep && self.state.is_none()
     }
 }
 

@@ -227,7 +227,7 @@ fn space(layout: &Layout, id: &ModelId, source: &Source) -> Result<(), Failure> 
     let models = layout.models();
     let Some(existing) = models.ancestors().find(|folder| folder.exists()) else { return Ok(()) };
     let stat = statvfs(existing).map_err(io::Error::from)?;
-    let free = u64::from(stat.blocks_available()).saturating_mul(u64::from(stat.fragment_size()));
+    let free = stat.blocks_available().saturating_mul(stat.fragment_size());
     if needed <= free {
         return Ok(());
     }

@@ -37,26 +37,6 @@ impl Printer {
         }
     }
 
-    /// Says what is probably not meant, also when quiet.
-    pub(crate) fn warning(self, message: &str, hint: Option<&str>) {
-        talk(&format!("warning: {message}\n"));
-        if let Some(hint) = hint {
-            talk(&format!("hint: {hint}\n"));
-        }
-    }
-
-    /// Says a finding as a warning, with its place.
-    pub(crate) fn finding(self, finding: &Finding) {
-        let mut place = String::new();
-        if let Some(file) = &finding.file {
-            place = format!("{}: ", file.display());
-            if let (Some(line), Some(column)) = (finding.line, finding.column) {
-                place = format!("{}:{line}:{column}: ", file.display());
-            }
-        }
-        self.warning(&format!("{place}{}", finding.message), finding.hint.as_deref());
-    }
-
     /// Says a failure that is part of a result: to stderr, unless the JSON document has it.
     pub(crate) fn partial_failure(self, failure: &Failure) {
         if self.format != Format::Json {
@@ -78,6 +58,24 @@ impl Printer {
             }
         }
     }
+}
+
+/// Says what is probably not meant, also when quiet.
+pub(crate) fn warning(message: &str, hint: Option<&str>) {
+    talk(&format!("warning: {message}\n"));
+    if let Some(hint) = hint {
+        talk(&format!("hint: {hint}\n"));
+    }
+}
+
+/// Says a finding as a warning, with its place.
+pub(crate) fn finding(finding: &Finding) {
+    let place = match (&finding.file, finding.line, finding.column) {
+        (Some(file), Some(line), Some(column)) => format!("{}:{line}:{column}: ", file.display()),
+        (Some(file), ..) => format!("{}: ", file.display()),
+        (None, ..) => String::new(),
+    };
+    warning(&format!("{place}{}", finding.message), finding.hint.as_deref());
 }
 
 /// A closed stderr is no reason to stop working.

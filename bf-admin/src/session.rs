@@ -1,7 +1,7 @@
 //! A command that changes a cache: the folder, the lock, the modes, and the line in the audit log.
 
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 
 use bf_core::audit;
@@ -10,7 +10,7 @@ use bf_core::publish::{Policy, Publisher, set_mode};
 use bf_core::report::{Exit, Failure};
 use bf_core::site::{Declared, Layout};
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::Group;
+use nix::unistd::{Group, Uid, User};
 
 /// How far a missing cache may be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,9 +58,22 @@ fn locked<T>(
     policy: Policy,
     work: impl FnOnce(&Publisher<'_>) -> Result<(T, Option<String>), Failure>,
 ) -> Result<(T, Option<String>), Failure> {
-    let guard = SiteGuard::take(layout)?;
-    let publisher = Publisher::new(&guard, policy)?;
+    let guard = SiteGuard::take(layout).map_err(|error| closed(layout, error.into()))?;
+    let publisher = Publisher::new(&guard, policy).map_err(|error| closed(layout, error.into()))?;
     work(&publisher)
+}
+
+/// Which file was closed first says nothing to somebody who may not change the cache at all.
+fn closed(layout: &Layout, failure: Failure) -> Failure {
+    if failure.exit != Exit::Permission {
+        return failure;
+    }
+    let user = bf_core::host::user();
+    let message = format!("the cache {} cannot be changed by {user}", layout.root().display());
+    let owner = fs_err::metadata(layout.root()).ok().map(|metadata| metadata.uid());
+    let owner = owner.and_then(|uid| User::from_uid(Uid::from_raw(uid)).ok().flatten());
+    let owner = owner.map_or_else(|| "its owner".to_owned(), |owner| owner.name);
+    Failure { message, ..failure }.with_hint(format!("run the command as {owner}"))
 }
 
 /// Makes the cache's folder if it is missing. What is there keeps its mode: whom it lets through is the site's choice.

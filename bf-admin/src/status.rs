@@ -73,8 +73,8 @@ impl Report for Status {
     }
 
     fn quiet(&self, out: &mut dyn Write) -> io::Result<()> {
-        let off = self.items.iter().filter(|item| !fine(item.state));
-        off.map(|item| writeln!(out, "{} {}", item.kind, item.name)).collect()
+        let mut off = self.items.iter().filter(|item| !fine(item.state));
+        off.try_for_each(|item| writeln!(out, "{} {}", item.kind, item.name))
     }
 }
 
@@ -122,7 +122,8 @@ fn specs(layout: &Layout, present: &Present) -> Item {
 
 fn site_yaml(layout: &Layout, declared: &Declared, present: &Present) -> Item {
     let (state, detail) = match &present.site {
-        _ if present.site_is_copy => (State::Present, "the cache's own".to_owned()),
+        None if present.site_is_copy => (State::Present, "there is none: nothing is declared".into()),
+        Some(_) if present.site_is_copy => (State::Present, "the cache's own".to_owned()),
         Some(text) if *text == declared.text => (State::Present, String::new()),
         Some(_) => (State::Drifted, format!("differs from {}", declared.path.display())),
         None => (State::Missing, "the cache has no copy yet".into()),
@@ -187,9 +188,7 @@ fn models(items: &mut Vec<Item>, layout: &Layout, declared: &Declared, locked: &
         match ModelId::from_folder_name(&name) {
             Some(repo) if is_declared(&repo) || locked.models.contains_key(&repo.to_string()) => {}
             Some(repo) => items.push(item("model", repo.to_string(), path, State::Unmanaged, "not declared")),
-            None => {
-                items.push(item("model", name, path, State::Unmanaged, "no model has such a folder name"))
-            }
+            None => items.push(item("model", name, path, State::Unmanaged, "not a model's folder name")),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Checks site.yaml and resource_specs.yaml, told apart by what they say.
+//! Checks `site.yaml` and `resource_specs.yaml`, told apart by what they say.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn files_are_told_apart_by_what_they_say() {
-        let kind = |text: &str, name: &str| super::kind(text, Path::new(name));
+        let kind = |text: &str, name: &str| kind(text, Path::new(name));
         assert_eq!(kind("partitions: {}\n", "site.yaml"), Kind::Specs);
         assert_eq!(kind("schema: 1\ncache_dir: /c\n", "resource_specs.yaml"), Kind::Site);
         assert_eq!(kind("models: {a: b.c}\n", "x.yaml"), Kind::Specs);

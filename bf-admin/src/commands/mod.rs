@@ -16,9 +16,9 @@ use crate::cli::Context;
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Write a starter site.yaml and resource_specs.yaml
+    /// Write a starter `site.yaml` and `resource_specs.yaml`
     Init(init::Init),
-    /// Check site.yaml and resource_specs.yaml: what is wrong, where, and what to write instead
+    /// Check `site.yaml` and `resource_specs.yaml`: what is wrong, where, and what to write instead
     Validate(validate::Validate),
     /// Make the cache what site.yaml declares
     Setup(setup::Setup),

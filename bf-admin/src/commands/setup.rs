@@ -12,8 +12,8 @@ use crate::apply::{self, Done};
 use crate::cli::Context;
 use crate::locate::{self, Site};
 use crate::plan::{Section, Step, plan};
-use crate::present;
 use crate::session::{self, Make};
+use crate::{present, printer};
 
 /// Options of `setup`.
 #[derive(Debug, Args)]
@@ -49,7 +49,7 @@ impl Setup {
         };
         done.site = Some(site.shown.clone());
         if !self.dry_run {
-            warn_of_permissions(context, &site)?;
+            warn_of_permissions(&site)?;
         }
         context.printer.print(&done)?;
         for failure in &done.failures {
@@ -80,10 +80,10 @@ impl Setup {
 }
 
 /// What keeps users out is said every time, and changed only by those who decide about it.
-fn warn_of_permissions(context: &Context, site: &Site) -> Result<(), Failure> {
+fn warn_of_permissions(site: &Site) -> Result<(), Failure> {
     for problem in permissions::check(&site.layout)? {
         let message = format!("{} {}", problem.path.display(), problem.message);
-        context.printer.warning(&message, Some(&problem.hint));
+        printer::warning(&message, Some(&problem.hint));
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ impl Status {
     /// Compares and says what differs.
     pub(super) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let depth = if self.full && !self.quick { Depth::Full } else { Depth::Quick };
-        let site = locate::site(context)?;
+        let site = locate::site_or_lock(context)?;
         let status = status::of(&site, depth)?;
         context.printer.print(&status)?;
         Ok(if status.in_sync() { Exit::Ok } else { Exit::Findings })

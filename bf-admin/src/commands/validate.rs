@@ -11,7 +11,7 @@ use crate::{locate, validate};
 /// Options of `validate`.
 #[derive(Debug, Args)]
 pub(crate) struct Validate {
-    /// A site.yaml or resource_specs.yaml [default: both, here or in the cache]
+    /// A `site.yaml` or `resource_specs.yaml` [default: both, here or in the cache]
     file: Option<PathBuf>,
 }
 

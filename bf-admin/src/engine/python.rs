@@ -118,7 +118,7 @@ fn suits(path: &Path, minor: u32, cache: &Path) -> Result<PathBuf, String> {
 
 fn shebang_fits(program: &Path) -> Result<(), &'static str> {
     let text = program.as_os_str().as_encoded_bytes();
-    if text.len() > MAX_PATH || text.iter().any(|byte| byte.is_ascii_whitespace()) {
+    if text.len() > MAX_PATH || text.iter().any(u8::is_ascii_whitespace) {
         return Err("cannot be named in a `#!` line: its path has blanks or more than 120 bytes");
     }
     Ok(())

@@ -59,7 +59,14 @@ impl Source {
     /// # Errors
     /// Whatever cannot be a part of a model, named; damaged weights; no weights.
     pub(crate) fn read(named: &Path, id: &ModelId, format: Option<WeightFormat>) -> Result<Self, Failure> {
-        let metadata = fs_err::metadata(named)?;
+        let metadata = fs_err::metadata(named).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Failure::new(
+                Exit::NotFound,
+                "file_not_found",
+                format!("there is no {} to import", named.display()),
+            ),
+            _ => error.into(),
+        })?;
         let mut source = Self { named: named.to_owned(), files: Vec::new(), skipped: Vec::new() };
         if metadata.is_file() {
             let name = named.file_name().and_then(|name| name.to_str()).filter(|name| plain(name));

@@ -70,7 +70,7 @@ fn present() -> Present {
 fn told(steps: &[Step]) -> Vec<String> {
     let tell = |step: &Step| match &step.task {
         Task::Fail(failure) => format!("{} failed {}", step.action.kind, failure.code),
-        _ => format!("{} {}", step.action.kind, step.action.action.name()),
+        _ => format!("{} {}", step.action.kind, step.action.change.name()),
     };
     steps.iter().map(tell).collect()
 }

@@ -52,13 +52,11 @@ impl Import {
                 let step = self.step(&layout, &locked)?;
                 let done = apply::apply(publisher, &mut locked, vec![step], context.printer);
                 // Of a single thing the failure is the command's.
-                match done.failures.first() {
-                    Some(failure) => Err(failure.clone()),
-                    None => {
-                        let line = done.audit();
-                        Ok((done, line))
-                    }
+                if let Some(failure) = done.failures.first() {
+                    return Err(failure.clone());
                 }
+                let line = done.audit();
+                Ok((done, line))
             })?
         };
         context.printer.print(&done)?;

@@ -8,7 +8,7 @@ use bf_core::site;
 use serde::Serialize;
 
 use crate::cli::Context;
-use crate::locate;
+use crate::{locate, printer};
 
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
@@ -41,7 +41,7 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
     let layout = site::open(locate::cache(context)?.root())?;
     let inventory = model::list(&[Root { path: layout.models(), location: Location::Cache }]);
     for finding in &inventory.findings {
-        context.printer.finding(finding);
+        printer::finding(finding);
     }
     context.printer.print(&Models(inventory))?;
     Ok(Exit::Ok)
