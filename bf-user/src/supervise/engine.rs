@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
+use super::orphans;
 use super::workdir::WorkDir;
 use crate::job::{Job, JobDir, Key};
 
@@ -51,6 +52,7 @@ pub(super) enum Ended {
 
 /// The engine and its guardian.
 pub(super) struct EngineProcess {
+    dir: JobDir,
     guardian: Child,
     orders: Option<ChildStdin>,
     news: Lines<BufReader<ChildStdout>>,
@@ -81,7 +83,7 @@ impl EngineProcess {
         };
         let news = BufReader::new(news).lines();
         orders.write_all(&line).await?;
-        Ok(Self { guardian, orders: Some(orders), news })
+        Ok(Self { dir: dir.clone(), guardian, orders: Some(orders), news })
     }
 
     /// Returns when the engine has ended by itself.
@@ -100,6 +102,10 @@ impl EngineProcess {
         if tokio::time::timeout(patience, self.guardian.wait()).await.is_err() {
             // The engine dies with its guardian: the tether sees to that.
             let _ = self.guardian.kill().await;
+        }
+        // After a guardian that was killed, the engine's own children are ours. Otherwise there are none.
+        if let Err(error) = tokio::task::block_in_place(|| orphans::end(Duration::from_secs(2))) {
+            super::say(&self.dir, &format!("processes of the engine may be left: {error}"));
         }
     }
 }

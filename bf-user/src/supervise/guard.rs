@@ -12,13 +12,12 @@ use std::time::{Duration, Instant};
 
 use bf_core::report::{Exit, Failure};
 use nix::errno::Errno;
-use nix::sys::prctl;
-use nix::sys::signal::{SigSet, Signal, kill, killpg};
+use nix::sys::signal::{SigSet, Signal, killpg};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::engine::{Ended, Order};
-use super::workdir;
+use super::{orphans, workdir};
 use crate::job::{Cause, End, JobDir};
 
 /// How long a supervisor that gave the order to stop may take to say why in `end.json`, before we say it was killed.
@@ -27,8 +26,7 @@ const SUPERVISOR_PATIENCE: Duration = Duration::from_secs(2);
 /// Runs the engine of the order on standard input to its end.
 pub(crate) fn guard() -> Result<(), Failure> {
     block_signals()?;
-    // Orphans among the engine's processes become our children, so that none can get away.
-    prctl::set_child_subreaper(true).map_err(io::Error::from)?;
+    orphans::adopt()?;
     let supervisor = nix::unistd::getppid();
     let mut input = io::stdin().lock();
     let mut line = String::new();
@@ -54,7 +52,8 @@ pub(crate) fn guard() -> Result<(), Failure> {
     };
     let ended = wait_for(engine)?;
     report(&ended);
-    end_all(engine, grace.min(Duration::from_secs(2)))?;
+    let _ = killpg(engine, Signal::SIGTERM);
+    orphans::end(grace.min(Duration::from_secs(2)))?;
     over.store(true, Ordering::SeqCst);
 
     if supervisor_is_gone(supervisor) {
@@ -125,47 +124,6 @@ fn wait_for(engine: Pid) -> io::Result<Ended> {
             Err(errno) => return Err(errno.into()),
         }
     }
-}
-
-/// Ends what the engine left: its group, and whoever left the group and is our child by now.
-fn end_all(engine: Pid, grace: Duration) -> io::Result<()> {
-    let _ = killpg(engine, Signal::SIGTERM);
-    let deadline = Instant::now() + grace;
-    loop {
-        let late = Instant::now() >= deadline;
-        if late {
-            let _ = killpg(engine, Signal::SIGKILL);
-        }
-        for child in children()? {
-            let _ = kill(child, if late { Signal::SIGKILL } else { Signal::SIGTERM });
-        }
-        loop {
-            match waitpid(None::<Pid>, Some(nix::sys::wait::WaitPidFlag::WNOHANG)) {
-                Err(Errno::ECHILD) => return Ok(()),
-                Ok(WaitStatus::StillAlive) => break,
-                Ok(_) | Err(Errno::EINTR) => {}
-                Err(errno) => return Err(errno.into()),
-            }
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// Our children: whoever names us as parent in `/proc/<pid>/stat` (proc(5)).
-fn children() -> io::Result<Vec<Pid>> {
-    let us = std::process::id().to_string();
-    let mut children = Vec::new();
-    for entry in fs_err::read_dir("/proc")? {
-        let entry = entry?;
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        // One that ended meanwhile is not ours to end.
-        let Ok(stat) = fs_err::read_to_string(entry.path().join("stat")) else { continue };
-        let parent = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1));
-        if parent == Some(us.as_str()) {
-            children.push(Pid::from_raw(pid));
-        }
-    }
-    Ok(children)
 }
 
 /// Tells the supervisor. That nobody listens any more is no error: the job is ending.

@@ -9,6 +9,7 @@ mod fate;
 mod guard;
 mod heartbeat;
 mod life;
+mod orphans;
 mod probe;
 mod proxy;
 mod reply;
@@ -49,6 +50,7 @@ pub(crate) enum JobExit {
 /// Runs a job to its end. What goes wrong is in `end.json` by then; an error is returned only where not even that could be.
 pub(crate) fn run(dir: &JobDir) -> Result<u8, Failure> {
     let job = dir.job()?;
+    orphans::adopt()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let outcome = runtime.block_on(supervise(dir, &job));
     // Connections that are still open must not keep the job alive.

@@ -26,6 +26,9 @@ use crate::job::{Job, Key, Phase, proof};
 pub(crate) const CHALLENGE: &str = "/.well-known/blackfish/challenge";
 /// A connection whose request's head takes longer is closed.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
+/// Idle connections to the engine are closed before the engine does it (llama.cpp and uvicorn after 5 s), since a request
+/// on a connection that is just being closed would be lost.
+const ENGINE_IDLE: Duration = Duration::from_secs(2);
 /// Seconds that a client is asked to wait while the model loads.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
 
@@ -47,7 +50,10 @@ impl Proxy {
             port,
             routes: Routes::new(&job.engine.routes),
             life,
-            engine: Client::builder(TokioExecutor::new()).build(EngineSocket(socket.into())),
+            engine: Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(ENGINE_IDLE)
+                .build(EngineSocket(socket.into())),
         }
     }
 
@@ -136,6 +142,7 @@ impl Proxy {
         *request.version_mut() = hyper::Version::HTTP_11;
         let headers = request.headers_mut();
         remove_hop_by_hop(headers);
+        headers.remove(header::EXPECT); // answered here, when the body is read
         headers.remove(header::AUTHORIZATION); // the key is ours, the engine need not see it
         headers.insert(header::HOST, HeaderValue::from_static("engine"));
         match self.engine.request(request).await {
