@@ -5,7 +5,6 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use nix::fcntl::{Flock, FlockArg};
-use sha2::{Digest, Sha256};
 
 use crate::place::target_dir;
 
@@ -110,6 +109,5 @@ fn run(command: &mut Command) -> Result<(), String> {
 }
 
 fn digest(path: &Path) -> String {
-    let bytes = fs_err::read(path).expect("the model");
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    bf_core::digest::of_file(path).expect("the model").0
 }

@@ -25,3 +25,14 @@ macro_rules! skip {
         return;
     }};
 }
+
+/// The value of an `Ok`; with an `Err`, which says why, the running test counts as skipped.
+#[macro_export]
+macro_rules! or_skip {
+    ($result:expr) => {
+        match $result {
+            Ok(value) => value,
+            Err(reason) => $crate::skip!("{reason}"),
+        }
+    };
+}

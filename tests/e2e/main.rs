@@ -1,0 +1,20 @@
+//! The programs as people use them: real binaries, a real engine, a real model. `tests/README.md` says how to run it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test that cannot go on ends there, with the reason"
+)]
+
+mod answers;
+mod crash;
+mod json;
+mod killed;
+mod life;
+mod refusals;
+mod secrets;
+mod setup;
+mod strangers;
+mod users;
