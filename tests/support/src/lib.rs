@@ -13,6 +13,7 @@
 )]
 
 mod download;
+mod gguf;
 mod http;
 mod place;
 mod process;
@@ -25,6 +26,7 @@ mod stranger;
 mod tree;
 
 pub use download::{Download, Model, model, python};
+pub use gguf::write_gguf;
 pub use http::{Answer, Request};
 pub use place::{binary, target_dir};
 pub use process::{Process, is_alive, readable_anywhere};

@@ -2,19 +2,27 @@
 
 use std::path::{Path, PathBuf};
 
-/// The target folder that the running test was built into.
-pub fn target_dir() -> PathBuf {
-    let test = std::env::current_exe().expect("the test's own path");
-    // <target>/<profile>/deps/<test>
-    test.ancestors().nth(3).expect("a target folder").to_owned()
+/// The folder of this build, as `target/debug`.
+fn profile_dir() -> PathBuf {
+    let own = std::env::current_exe().expect("the test's own path");
+    let folder = own.parent().expect("a folder");
+    // A test is in `deps`, a program beside it.
+    if folder.ends_with("deps") {
+        folder.parent().map(Path::to_owned).expect("a folder")
+    } else {
+        folder.to_owned()
+    }
 }
 
-/// The program `name` (`bf-admin`, `bf-user`).
+/// The target folder that the running program was built into.
+pub fn target_dir() -> PathBuf {
+    profile_dir().parent().expect("a target folder").to_owned()
+}
+
+/// The program `name` (`bf-admin`, `bf-user`): that of `BF_BIN_DIR`, or of this build, or of another one in the same target folder.
 pub fn binary(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("the test's own path");
-    let own = test.ancestors().nth(2).map(Path::to_owned);
-    let built =
-        own.into_iter().chain(["debug", "release"].map(|profile| target_dir().join(profile))).collect();
+    let target = target_dir();
+    let built = vec![profile_dir(), target.join("debug"), target.join("release")];
     let folders: Vec<PathBuf> =
         std::env::var_os("BF_BIN_DIR").map_or(built, |folder| vec![PathBuf::from(folder)]);
     let found = folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file());

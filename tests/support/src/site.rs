@@ -127,7 +127,12 @@ impl Site {
 
     /// Starts a service with these further arguments.
     pub fn started(&self, arguments: &[&str]) -> Service {
-        let words = ["run", "text-generation", REPO].into_iter().chain(arguments.iter().copied());
+        self.started_with(REPO, arguments)
+    }
+
+    /// Starts a service of another model.
+    pub fn started_with(&self, model: &str, arguments: &[&str]) -> Service {
+        let words = ["run", "text-generation", model].into_iter().chain(arguments.iter().copied());
         let id = self.user(words).code(0).stdout.trim().to_owned();
         assert!(id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "no id: {id}");
         Service::new(id, &self.home())

@@ -1,0 +1,61 @@
+//! How fast the programs are, side by side with a yardstick: each bench runs both in one process, in turns, so that what
+//! the machine does besides hits both. `cargo run --release -p bench -- [startup|proxy|import] [--smoke]`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a bench that cannot go on ends there, with the reason; its output is its result"
+)]
+
+mod echo;
+mod import;
+mod median;
+mod proxy;
+mod startup;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+/// How long to measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// Only that it works.
+    Smoke,
+    /// For numbers.
+    Full,
+}
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let [word, socket] = words.as_slice()
+        && word == "echo-engine"
+    {
+        echo::serve(Path::new(socket));
+    }
+    let smoke = words.iter().any(|word| word == "--smoke");
+    let effort = if smoke { Effort::Smoke } else { Effort::Full };
+    let names: Vec<&str> = words.iter().map(String::as_str).filter(|word| *word != "--smoke").collect();
+    if let Some(unknown) = names.iter().find(|name| !["startup", "proxy", "import"].contains(name)) {
+        eprintln!(
+            "error: there is no bench {unknown}\nhint: startup, proxy, import; --smoke only tries them"
+        );
+        return ExitCode::from(64);
+    }
+    let wanted = |name: &str| names.is_empty() || names.contains(&name);
+    if wanted("startup") {
+        startup::run(effort);
+    }
+    if wanted("proxy") {
+        proxy::run(effort);
+    }
+    if wanted("import") {
+        import::run(effort);
+    }
+    if smoke {
+        println!("\nthese numbers come from a smoke run: they show that it works, not how fast it is");
+    }
+    ExitCode::SUCCESS
+}
