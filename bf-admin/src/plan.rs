@@ -232,7 +232,8 @@ pub(crate) fn engine_need(
     if !facts.python_is_there {
         return Some(format!("{} is no longer there", locked.python));
     }
-    None
+    let other = facts.python.as_ref().filter(|python| python.as_os_str() != locked.python.as_str());
+    other.map(|_| format!("instead of {}", locked.python))
 }
 
 /// The failure of an engine that cannot be had as it is declared.
@@ -258,7 +259,12 @@ fn engine(id: &str, wanted: &DeclaredEngine, locked: Option<&LockedEngine>, fact
         (Some(_), Some(Err(failure)), _) => Step::fail(KIND, id, Change::Install, failure),
         (Some(why), Some(Ok(interpreter)), Ok(native)) => {
             let python = interpreter.python.display();
-            let detail = format!("{} {} with {python}: {why}", native.package, native.version);
+            let warning = interpreter
+                .closed
+                .as_ref()
+                .map(|closed| format!("; other users cannot run it: {} is closed to them", closed.display()));
+            let warning = warning.unwrap_or_default();
+            let detail = format!("{} {} with {python}: {why}{warning}", native.package, native.version);
             let task = Task::Engine(id.into(), native.clone(), interpreter.clone());
             Step::new(KIND, id, Change::Install, detail, task)
         }

@@ -56,6 +56,8 @@ pub(crate) struct EngineFacts {
     pub(crate) disk: Disk,
     /// Whether the Python that its launcher names is there.
     pub(crate) python_is_there: bool,
+    /// The real path of the Python that is declared, where one is.
+    pub(crate) python: Option<PathBuf>,
     /// The Python to install with, looked for when it must be installed.
     pub(crate) interpreter: Option<Result<Interpreter, Failure>>,
 }
@@ -105,6 +107,8 @@ pub(crate) fn gather(
     let mut present = tops(site)?;
     for (id, wanted) in &site.declared.engines {
         let mut facts = engine(&site.layout, locked, id, Depth::Quick);
+        // One that does not run is told when it is to be installed with.
+        facts.python = wanted.python.as_deref().and_then(|python| engine::named(python).ok());
         if plan::engine_need(wanted, locked.engines.get(id), &facts).is_some() {
             facts.interpreter = Some(engine::find(wanted.python.as_deref(), site.layout.root(), environment));
         }
@@ -155,6 +159,7 @@ pub(crate) fn engine(layout: &Layout, locked: &Locked, id: &str, depth: Depth) -
         native: native(layout, id),
         disk: own.map_or(Disk::Absent, |own| files(&layout.engine(id, &own.version), &own.files, depth)),
         python_is_there: own.is_some_and(|own| Path::new(&own.python).is_file()),
+        python: None,
         interpreter: None,
     }
 }

@@ -6,4 +6,4 @@ mod pip;
 mod python;
 
 pub(crate) use install::install;
-pub(crate) use python::{Interpreter, find};
+pub(crate) use python::{Interpreter, find, named};

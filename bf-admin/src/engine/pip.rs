@@ -91,25 +91,18 @@ fn failed(native: &Native, said: &str) -> Failure {
         return Failure::new(Exit::CannotCreate, "no_space", format!("there is no space for {wanted}"))
             .with_hint("free space on that filesystem and run the command again");
     }
-    let unreachable = [
-        "NewConnectionError",
-        "ConnectTimeout",
-        "Read timed out",
-        "name resolution",
-        "ProxyError",
-        "SSLError",
-        "Connection to",
-        "Max retries",
-    ];
-    if has(&unreachable) {
-        return Failure::new(Exit::Unreachable, "index_unreachable", format!("no package index can be reached for {wanted}"))
-            .with_hint("set PIP_INDEX_URL to the site's mirror, HTTPS_PROXY, or PIP_FIND_LINKS to a folder with the wheel and PIP_NO_INDEX=1");
+    const REACH: &str = "let PIP_INDEX_URL or HTTPS_PROXY lead to an index, or PIP_FIND_LINKS to a folder with the wheel \
+                         and set PIP_NO_INDEX=1";
+    let no_connection =
+        ["NewConnectionError", "ConnectTimeout", "timed out", "ProxyError", "SSLError", "Max retries"];
+    if has(&no_connection) {
+        let message = format!("no package index can be reached for {wanted}");
+        return Failure::new(Exit::Unreachable, "index_unreachable", message).with_hint(REACH);
     }
+    // Without retries pip says nothing else of an index that it cannot reach.
     if has(&["No matching distribution", "Could not find a version"]) {
-        let message = format!("the package index has no {wanted} for this machine");
-        return Failure::new(Exit::Unreachable, "package_not_found", message).with_hint(
-            "a mirror may lack it, and it is made for x86_64 and aarch64 with glibc 2.17 or newer",
-        );
+        let message = format!("no package index that can be reached has {wanted} for this machine");
+        return Failure::new(Exit::Unreachable, "package_not_found", message).with_hint(REACH);
     }
     let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let last = lines[lines.len().saturating_sub(3)..].join("; ");

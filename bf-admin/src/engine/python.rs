@@ -22,6 +22,8 @@ pub(crate) struct Interpreter {
     pub(crate) python: PathBuf,
     /// Another Python whose pip installs for it, where it has none.
     pub(crate) pip_of: Option<PathBuf>,
+    /// The part of its path that keeps users out: only of one that was named.
+    pub(crate) closed: Option<PathBuf>,
 }
 
 /// What a Python says of itself.
@@ -44,11 +46,12 @@ pub(crate) fn find(
         None => search(cache, environment)?,
     };
     let pip_of = pip_for(&python, environment)?;
-    Ok(Interpreter { python, pip_of })
+    let closed = closed(&python, 0o005, cache);
+    Ok(Interpreter { python, pip_of, closed })
 }
 
 /// One that was named: whom it should be open to is then the administrator's choice.
-fn named(path: &Path) -> Result<PathBuf, Failure> {
+pub(crate) fn named(path: &Path) -> Result<PathBuf, Failure> {
     let invalid = |why: String| {
         Failure::new(Exit::Invalid, "python_invalid", format!("the Python {} {why}", path.display()))
     };

@@ -19,11 +19,17 @@ fn native() -> Native {
 }
 
 fn interpreter() -> Interpreter {
-    Interpreter { python: "/usr/bin/python3.11".into(), pip_of: None }
+    Interpreter { python: "/usr/bin/python3.11".into(), pip_of: None, closed: None }
 }
 
 fn engine_facts(disk: Disk) -> EngineFacts {
-    EngineFacts { native: Ok(native()), disk, python_is_there: true, interpreter: Some(Ok(interpreter())) }
+    EngineFacts {
+        native: Ok(native()),
+        disk,
+        python_is_there: true,
+        python: None,
+        interpreter: Some(Ok(interpreter())),
+    }
 }
 
 fn source(commit: Option<&str>) -> SourceFacts {
@@ -109,7 +115,14 @@ fn a_drifted_engine_is_installed_again_and_says_why() {
     let facts = |present: &mut Present, facts: EngineFacts| {
         present.engines.insert("llama_cpp".into(), facts);
     };
-    let cases: [(&str, Change, &str); 4] = [
+    let cases: [(&str, Change, &str); 5] = [
+        (
+            "engine install",
+            |_, present| {
+                present.engines.get_mut("llama_cpp").unwrap().python = Some("/opt/python3.12".into());
+            },
+            "instead of /usr/bin/python3.11",
+        ),
         ("engine install", |locked, _| locked.engines.clear(), "not there yet"),
         (
             "engine install",
