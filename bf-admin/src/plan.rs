@@ -226,7 +226,7 @@ pub(crate) fn engine_need(
     }
     match &facts.disk {
         Disk::Absent => return Some("its folder is missing".into()),
-        Disk::Damaged(why) => return Some(why.clone()),
+        Disk::Drifted(why) | Disk::Damaged(why) => return Some(why.clone()),
         Disk::Whole => {}
     }
     if !facts.python_is_there {
@@ -286,8 +286,8 @@ fn model(wanted: &DeclaredModel, commit: Option<&str>, facts: &ModelFacts) -> St
         }
         None => {
             let message = match &facts.disk {
-                Disk::Damaged(why) => {
-                    format!("model {name} is damaged ({why}), and this version cannot download models")
+                Disk::Drifted(why) | Disk::Damaged(why) => {
+                    format!("model {name} is not whole ({why}), and this version cannot download models")
                 }
                 _ => format!("model {name} is not in the cache, and this version cannot download models"),
             };
@@ -312,7 +312,7 @@ pub(crate) fn import(
         return Step::keep("model", name, "already there");
     }
     let why = match disk {
-        Disk::Damaged(why) => format!(": {why}"),
+        Disk::Drifted(why) | Disk::Damaged(why) => format!(": {why}"),
         _ => String::new(),
     };
     let detail = format!("{}{why}", source.detail());

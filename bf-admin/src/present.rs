@@ -34,6 +34,8 @@ pub(crate) enum Disk {
     Absent,
     /// All of it.
     Whole,
+    /// Why it is not what the lock says, though whole.
+    Drifted(String),
     /// Why it cannot be used.
     Damaged(String),
 }
@@ -194,7 +196,7 @@ pub(crate) fn locked_model(layout: &Layout, id: &ModelId, own: Option<&LockedMod
     let disk = files(&folder.join("snapshots").join(&own.commit), &own.files, depth);
     let main = fs_err::read_to_string(folder.join("refs/main")).unwrap_or_default();
     if disk == Disk::Whole && main.trim() != own.commit {
-        return Disk::Damaged("refs/main does not name the revision of site.lock".into());
+        return Disk::Drifted("refs/main does not name the revision of site.lock".into());
     }
     disk
 }

@@ -32,7 +32,7 @@ pub(crate) fn run<T>(
 ) -> Result<T, Failure> {
     // Modes are set explicitly. But a kill between making a folder and setting its mode must not leave a closed one.
     umask(Mode::from_bits_truncate(0o022));
-    make_folder(layout.root(), make)?;
+    make_folder(layout.root(), make, policy)?;
     let result = locked(layout, policy, work);
     let line = match &result {
         Ok((_, line)) => line.clone(),
@@ -77,7 +77,7 @@ fn closed(layout: &Layout, failure: Failure) -> Failure {
 }
 
 /// Makes the cache's folder if it is missing. What is there keeps its mode: whom it lets through is the site's choice.
-fn make_folder(root: &Path, make: Make) -> io::Result<()> {
+fn make_folder(root: &Path, make: Make, policy: Policy) -> io::Result<()> {
     let missing: Vec<&Path> = root.ancestors().take_while(|folder| !folder.exists()).collect();
     if make == Make::Itself && missing.len() > 1 {
         let parent = root.parent().unwrap_or(root);
@@ -88,7 +88,12 @@ fn make_folder(root: &Path, make: Make) -> io::Result<()> {
     }
     for folder in missing.into_iter().rev() {
         match std::fs::DirBuilder::new().mode(0o755).create(folder) {
-            Ok(()) => set_mode(folder, 0o755)?,
+            Ok(()) => {
+                if let Some(group) = policy.group.filter(|_| folder == root) {
+                    fs_err::os::unix::fs::lchown(folder, None, Some(group.as_raw()))?;
+                }
+                set_mode(folder, Policy::FOLDER)?;
+            }
             // Another run was faster.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => {

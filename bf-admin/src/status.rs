@@ -143,7 +143,7 @@ fn engines(items: &mut Vec<Item>, layout: &Layout, declared: &Declared, locked: 
             (None, Some(why)) => match facts.disk {
                 Disk::Absent => (State::Missing, why),
                 Disk::Damaged(_) => (State::Damaged, why),
-                Disk::Whole => (State::Drifted, why),
+                Disk::Whole | Disk::Drifted(_) => (State::Drifted, why),
             },
         };
         items.push(item("engine", id, path, state, detail));
@@ -168,6 +168,7 @@ fn models(items: &mut Vec<Item>, layout: &Layout, declared: &Declared, locked: &
         let disk = present::locked_model(layout, &wanted.repo, own, depth);
         let (state, detail) = match disk {
             Disk::Whole => (State::Present, own.map(|own| own.commit.clone()).unwrap_or_default()),
+            Disk::Drifted(why) => (State::Drifted, why),
             Disk::Damaged(why) => (State::Damaged, why),
             Disk::Absent if own.is_none() && present::loadable(layout, &wanted.repo) => {
                 (State::Present, "not in site.lock: its bytes cannot be checked".into())
@@ -202,6 +203,7 @@ fn undeclared(kind: &'static str, name: &str, path: PathBuf, disk: Disk) -> Opti
     match disk {
         Disk::Absent => None,
         Disk::Whole => Some(item(kind, name, path, State::Unmanaged, "in site.lock, not declared")),
+        Disk::Drifted(why) => Some(item(kind, name, path, State::Drifted, why)),
         Disk::Damaged(why) => Some(item(kind, name, path, State::Damaged, why)),
     }
 }

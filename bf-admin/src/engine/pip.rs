@@ -78,6 +78,10 @@ fn not_started(interpreter: &Interpreter, error: &io::Error) -> Failure {
     Failure::new(Exit::Failed, "program_not_started", message)
 }
 
+/// What helps when no index has the package.
+const REACH: &str = "let PIP_INDEX_URL or HTTPS_PROXY lead to an index, or PIP_FIND_LINKS to a folder with the wheel and \
+                     set PIP_NO_INDEX=1";
+
 /// What pip's last words mean.
 fn failed(native: &Native, said: &str) -> Failure {
     let wanted = format!("{} {}", native.package, native.version);
@@ -91,8 +95,6 @@ fn failed(native: &Native, said: &str) -> Failure {
         return Failure::new(Exit::CannotCreate, "no_space", format!("there is no space for {wanted}"))
             .with_hint("free space on that filesystem and run the command again");
     }
-    const REACH: &str = "let PIP_INDEX_URL or HTTPS_PROXY lead to an index, or PIP_FIND_LINKS to a folder with the wheel \
-                         and set PIP_NO_INDEX=1";
     let no_connection =
         ["NewConnectionError", "ConnectTimeout", "timed out", "ProxyError", "SSLError", "Max retries"];
     if has(&no_connection) {

@@ -77,7 +77,7 @@ fn drift_is_named_and_mended() {
     fs_err::write(&file, testing::gguf(1)).unwrap();
 
     fs_err::write(model.join("refs/main"), "other").unwrap();
-    assert_eq!(off(&site, Depth::Quick), ["model org/name Damaged"]);
+    assert_eq!(off(&site, Depth::Quick), ["model org/name Drifted"]);
     fs_err::remove_dir_all(&model).unwrap();
     assert_eq!(off(&site, Depth::Quick), ["model org/name Missing"]);
     assert_eq!(setup(&site), 1);
