@@ -49,7 +49,7 @@ pub(crate) fn site(context: &Context) -> Result<Site, Failure> {
     Ok(site)
 }
 
-/// As [`site`]; a cache that has a lock and no declaration, as imports make it, declares nothing.
+/// As [`site()`]; a cache that has a lock and no declaration, as imports make it, declares nothing.
 pub(crate) fn site_or_lock(context: &Context) -> Result<Site, Failure> {
     let missing = match site(context) {
         Err(failure) if failure.code == "site_not_found" => failure,

@@ -10,7 +10,7 @@ use crate::{locate, status};
 /// Options of `status`.
 #[derive(Debug, Args)]
 pub(crate) struct Status {
-    /// Compare sizes, links and modes [default]
+    /// Compare sizes, links and modes; the default
     #[arg(long, conflicts_with = "full")]
     quick: bool,
     /// Compare the SHA-256 of every file in site.lock as well
