@@ -54,8 +54,23 @@ impl fmt::Display for Failure {
 
 impl<E: Explain> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self { code: error.code(), message: error.to_string(), hint: error.hint(), exit: error.exit() }
+        let message = without_number(&error.to_string());
+        Self { code: error.code(), message, hint: error.hint(), exit: error.exit() }
     }
+}
+
+/// The system's messages end with a number in parentheses, which tells a reader nothing that the words did not.
+fn without_number(message: &str) -> String {
+    let mut rest = message;
+    let mut text = String::with_capacity(message.len());
+    while let Some((before, after)) = rest.split_once(" (os error ") {
+        let digits = after.trim_start_matches(|character: char| character.is_ascii_digit());
+        let Some(tail) = digits.strip_prefix(')').filter(|_| digits.len() < after.len()) else { break };
+        text.push_str(before);
+        rest = tail;
+    }
+    text.push_str(rest);
+    text
 }
 
 /// `fs_err` puts the path into the message; the kind decides the exit code.
@@ -113,5 +128,7 @@ mod tests {
         let failure = Failure::from(fs_err::read("/nonexistent/file").unwrap_err());
         assert_eq!(failure.exit, Exit::NotFound);
         assert!(failure.message.contains("/nonexistent/file"), "{failure}");
+        assert!(!failure.message.contains("os error"), "{failure}");
+        assert_eq!(without_number("a: b (os error 2); c (os error x)"), "a: b; c (os error x)");
     }
 }

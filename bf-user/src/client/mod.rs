@@ -133,10 +133,13 @@ impl Connection {
     }
 
     async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {
-        self.sender.send_request(request).await.map_err(|error| {
+        let broke = |error: hyper::Error| {
             let message = format!("the service at {} broke off: {error}", self.authority);
             Failure::new(Exit::Unreachable, "service_unreachable", message)
-        })
+        };
+        // The connection may still be finishing the answer before.
+        self.sender.ready().await.map_err(broke)?;
+        self.sender.send_request(request).await.map_err(broke)
     }
 }
 

@@ -7,7 +7,7 @@ use bf_core::report::{Exit, Failure, Finding};
 use bf_core::service::{self, Kind, Listen};
 use bf_core::settings::Settings;
 use bf_core::site::{self, Layout};
-use bf_core::spec::ResourceSpecs;
+use bf_core::spec::{ResourceSpecs, SpecSource};
 use bf_core::tier;
 
 use crate::job::{Engine, Job, Key, Model, Network, Resources, SCHEMA, TierName};
@@ -115,6 +115,13 @@ struct Given {
 
 /// The tier that was asked for, else the recommended one. Without either, resources that are all given do as well.
 fn choose_tier(wish: &Wish, specs: &ResourceSpecs, size_gb: Option<f64>) -> Result<(Given, String), Failure> {
+    // The built-in tiers go with any partition of a cluster. Without a cluster there is none to name.
+    if let (SpecSource::Defaults, Some(partition)) = (&specs.source, &wish.partition) {
+        let message = format!("there is no partition {partition}: this site declares none");
+        return Err(
+            Failure::new(Exit::NotFound, "partition_not_found", message).with_hint("leave out --partition")
+        );
+    }
     let (wanted, partition, reason) = if let Some(tier) = &wish.tier {
         (Some(tier.clone()), wish.partition.clone(), "asked for with --tier".to_owned())
     } else {

@@ -35,6 +35,9 @@ pub fn read_text(path: &Path) -> Result<String, ReadError> {
             ))
             .into());
         }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(io::Error::new(error.kind(), format!("there is no file `{}`", path.display())).into());
+        }
         Err(error) => return Err(error.into()),
     };
     // A named pipe would make us wait for its writer.
