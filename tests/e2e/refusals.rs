@@ -17,8 +17,7 @@ fn a_wrong_name_is_told_with_what_there_is() {
     assert!([64, 65, 66].contains(&outcome.exit), "{outcome}");
     let outcome = run(&[REPO, "--tier", "Gigantic"]).one_sentence();
     assert_eq!(outcome.exit, 66, "{outcome}");
-    let outcome = run(&[REPO, "--partition", "nowhere"]).one_sentence();
-    assert_eq!(outcome.exit, 66, "{outcome}");
+    assert!(outcome.stderr.contains("CPU Only"), "the tiers are offered: {outcome}");
     let outcome = run(&[REPO, "--revision", "0000000000000000000000000000000000000000"]).one_sentence();
     assert_eq!(outcome.exit, 66, "{outcome}");
     for words in [["details", "ffff"], ["logs", "ffff"], ["stop", "ffff"], ["rm", "ffff"], ["wait", "ffff"]] {
@@ -61,6 +60,12 @@ fn a_faulty_specification_is_an_error_and_never_the_defaults() {
     ));
     site.admin(["setup"]).code(0);
     let specs = site.cache().join("resource_specs.yaml");
+    let small =
+        "name: Small, description: small, max_model_size_gb: null, gpu_count: 0, cpu_cores: 1, memory_gb: 1";
+    fs_err::write(&specs, format!("partitions: {{cpu: {{default: true, tiers: [{{{small}}}]}}}}\n")).unwrap();
+    let outcome = site.user(["run", "text-generation", REPO, "--partition", "nowhere"]).run().one_sentence();
+    assert_eq!(outcome.exit, 66, "{outcome}");
+    assert!(outcome.stderr.contains("cpu"), "the partitions are offered: {outcome}");
     fs_err::write(
         &specs,
         "partitions:\n  gpu:\n    default: true\n    tiers:\n      - name: Small\n        gpu_cuont: 1\n",
