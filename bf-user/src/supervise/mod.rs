@@ -1,7 +1,7 @@
 //! What runs inside every job: starts the engine where only it can reach it, answers for it, and says how it ended.
 //!
-//! Three processes. The *supervisor* (this module) owns the port, the key and the job's files. The *guardian* ([`guard`])
-//! owns the engine's processes and ends them when the supervisor is gone. The *tether* ([`tether`]) is what the engine's
+//! Three processes. The *supervisor* (this module) owns the port, the key and the job's files. The *guardian* ([`mod@guard`])
+//! owns the engine's processes and ends them when the supervisor is gone. The *tether* ([`mod@tether`]) is what the engine's
 //! process is before it becomes the engine. The last two are bf-user, executed again.
 
 mod engine;
