@@ -63,6 +63,9 @@ fn fails_with_a_reason(site: &Site, service: &Service, processes: Processes) -> 
         assert!(process.gone_within(left), "{process:?} is left: {:?}", process.arguments());
     }
     let end = service.end(SOON.saturating_sub(begun.elapsed()));
+    // From now on the reason is what the last one alive has written down.
+    let services = site.user(["ls", "--all", "--json"]).code(0).json();
+    assert_eq!(services["services"][0]["reason"], end["message"], "{services}");
     bf_test_kit::eventually("the work folder is removed", SOON, || {
         site.work_folders().is_empty().then_some(())
     });
