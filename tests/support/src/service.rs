@@ -64,9 +64,9 @@ impl Service {
             let supervisor = self.supervisor()?;
             let guardian = *supervisor.children().first()?;
             let engine = *guardian.children().first()?;
-            // Before it is the engine it is the tether.
-            let is_engine =
-                engine.arguments().iter().any(|word| word == "--model") && engine.arguments()[1] != "tether";
+            // Before it is the engine it is the tether; in between the system shows no arguments.
+            let arguments = engine.arguments();
+            let is_engine = arguments.iter().any(|word| word == "--model") && arguments[1] != "tether";
             is_engine.then_some(Processes { supervisor, guardian, engine })
         })
     }
