@@ -21,7 +21,7 @@ const PATH: &str = "/v1/chat/completions";
 
 #[derive(Debug, Args)]
 pub(crate) struct ChatArgs {
-    /// Id of the service, or its beginning [default: the one that runs]
+    /// Id of the service, its beginning, or the name [default: the one that runs]
     id: Option<String>,
     /// Say this and print the answer [default: a conversation, or stdin]
     #[arg(short, long, value_name = "TEXT")]

@@ -19,7 +19,7 @@ const PERIOD: Duration = Duration::from_millis(300);
 
 #[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
-    /// Id of the service, or its beginning
+    /// Id of the service, its beginning, or the name
     id: String,
     /// Go on until the service ends
     #[arg(short, long)]

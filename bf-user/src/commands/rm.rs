@@ -17,7 +17,7 @@ use crate::view::ServiceView;
 
 #[derive(Debug, Args)]
 pub(crate) struct RmArgs {
-    /// Ids of services, or their beginnings
+    /// Ids of services, their beginnings, or names
     #[arg(required_unless_present = "inactive")]
     ids: Vec<String>,
     /// All services that have ended

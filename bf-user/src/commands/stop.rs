@@ -17,7 +17,7 @@ use crate::view::ServiceView;
 
 #[derive(Debug, Args)]
 pub(crate) struct StopArgs {
-    /// Id of the service, or its beginning
+    /// Id of the service, its beginning, or the name
     id: String,
 }
 

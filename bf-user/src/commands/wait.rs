@@ -20,7 +20,7 @@ const PERIOD: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Args)]
 pub(crate) struct WaitArgs {
-    /// Id of the service, or its beginning
+    /// Id of the service, its beginning, or the name
     id: String,
     /// Give up after so many seconds, or so long as 5m [default: wait as long as it lives]
     #[arg(long, value_name = "TIME", value_parser = timeout)]

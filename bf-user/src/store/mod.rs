@@ -24,10 +24,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, Error)]
 pub(crate) enum StoreError {
     /// No service has an id that begins so.
-    #[error("there is no service {id}")]
+    #[error("there is no service {id:?}")]
     Unknown { id: String },
     /// More than one has.
-    #[error("{id} is the beginning of {} service ids", matches.len())]
+    #[error("{id:?} can mean {} services", matches.len())]
     Ambiguous { id: String, matches: Vec<String> },
     /// It was written by a newer bf-user.
     #[error("the store {} was written by a newer bf-user", path.display())]
@@ -54,7 +54,7 @@ impl Explain for StoreError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Unknown { .. } => "`bf-user ls --all` lists them".into(),
-            Self::Ambiguous { matches, .. } => format!("write more of it: {}", matches.join(", ")),
+            Self::Ambiguous { matches, .. } => format!("write one of the ids: {}", matches.join(", ")),
             Self::Newer { .. } => "use the newer bf-user, or another BLACKFISH_HOME_DIR".into(),
             Self::Broken { .. } => {
                 "move it aside: services that run go on; their job directories are in `jobs` beside it".into()
@@ -118,21 +118,23 @@ impl Store {
         Record::all(&self.connection).map_err(|source| self.broken(source))
     }
 
-    /// The one service whose id begins with `prefix`; dashes in it do not matter.
-    pub(crate) fn find(&self, prefix: &str) -> Result<Record, StoreError> {
-        let wanted = prefix.replace('-', "").to_lowercase();
-        let unknown = || StoreError::Unknown { id: prefix.to_owned() };
-        if wanted.is_empty() || !wanted.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(unknown());
+    /// The one service whose id begins with `wanted` (dashes in it do not matter), else the one of that name.
+    pub(crate) fn find(&self, wanted: &str) -> Result<Record, StoreError> {
+        let prefix = wanted.replace('-', "").to_lowercase();
+        let is_prefix = !prefix.is_empty() && prefix.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let unknown = || StoreError::Unknown { id: wanted.to_owned() };
+        let all = self.all()?;
+        let by_id = |record: &&Record| is_prefix && record.id.starts_with(&prefix);
+        let mut matches: Vec<Record> = all.iter().filter(by_id).cloned().collect();
+        if matches.is_empty() {
+            matches = all.into_iter().filter(|record| record.name == wanted).collect();
         }
-        let mut matches: Vec<Record> =
-            self.all()?.into_iter().filter(|record| record.id.starts_with(&wanted)).collect();
         match (matches.pop(), matches.is_empty()) {
             (Some(record), true) => Ok(record),
             (Some(record), false) => {
                 let mut ids: Vec<String> = matches.into_iter().map(|record| record.id).collect();
                 ids.push(record.id);
-                Err(StoreError::Ambiguous { id: prefix.to_owned(), matches: ids })
+                Err(StoreError::Ambiguous { id: wanted.to_owned(), matches: ids })
             }
             (None, _) => Err(unknown()),
         }
@@ -200,7 +202,10 @@ mod tests {
         assert!(matches!(store.find("aa"), Err(StoreError::Ambiguous { .. })));
         assert!(matches!(store.find("ff"), Err(StoreError::Unknown { .. })));
         assert!(matches!(store.find("%"), Err(StoreError::Unknown { .. })));
+        assert!(matches!(store.find(""), Err(StoreError::Unknown { .. })));
+        assert!(matches!(store.find("example"), Err(StoreError::Ambiguous { .. })), "two of that name");
         store.delete(&one.id).unwrap();
+        assert_eq!(store.find("example").unwrap().id, two.id);
         assert_eq!(store.all().unwrap().len(), 1);
     }
 

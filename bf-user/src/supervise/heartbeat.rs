@@ -10,6 +10,8 @@ use super::life::Life;
 use crate::job::JobDir;
 
 const PERIOD: Duration = Duration::from_secs(2);
+/// So many beats in a row without a folder to write into: it was removed, and not just away for a moment.
+const GONE: u32 = 3;
 
 /// The running heartbeat.
 pub(super) struct Heart {
@@ -23,6 +25,7 @@ pub(super) fn start(dir: JobDir, life: Arc<Life>) -> std::io::Result<Heart> {
     let (stop, mut stopped) = oneshot::channel();
     let task = tokio::spawn(async move {
         let mut phases = life.phases();
+        let mut missed = 0;
         loop {
             let last = tokio::select! {
                 _ = &mut stopped => true,
@@ -31,8 +34,13 @@ pub(super) fn start(dir: JobDir, life: Arc<Life>) -> std::io::Result<Heart> {
             };
             // On a shared filesystem that hangs, only this blocking thread hangs. A write that fails is tried again at the
             // next beat: a full disk must not end a service.
-            let (dir, state) = (dir.clone(), life.state());
-            let _ = tokio::task::spawn_blocking(move || dir.write("state.json", &state)).await;
+            let (folder, state) = (dir.clone(), life.state());
+            let written = tokio::task::spawn_blocking(move || folder.write("state.json", &state)).await;
+            let gone = matches!(written, Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound);
+            missed = if gone { missed + 1 } else { 0 };
+            if missed >= GONE {
+                life.set_abandoned(); // nobody could ever stop it
+            }
             if last {
                 return;
             }

@@ -21,6 +21,7 @@ pub(super) struct Life {
     last: AtomicU64,
     sequence: AtomicU64,
     limit: Option<Duration>,
+    abandoned: watch::Sender<bool>,
 }
 
 #[derive(Debug)]
@@ -53,6 +54,7 @@ impl Life {
             last: AtomicU64::new(0),
             sequence: AtomicU64::new(0),
             limit: limit.map(Duration::from_secs),
+            abandoned: watch::Sender::new(false),
         }
     }
 
@@ -115,6 +117,18 @@ impl Life {
             ends_at: self.limit.map(|limit| rfc3339_at(self.begun, limit)),
             trouble: lock(&self.trouble).clone(),
         }
+    }
+
+    /// Says that the job's folder is gone.
+    pub(super) fn set_abandoned(&self) {
+        self.abandoned.send_replace(true);
+    }
+
+    /// Returns when the job's folder is gone.
+    pub(super) async fn is_abandoned(&self) {
+        let mut abandoned = self.abandoned.subscribe();
+        // The sender lives as long as self: waiting cannot fail.
+        let _ = abandoned.wait_for(|abandoned| *abandoned).await;
     }
 
     /// Returns when the time limit is over; without one, never.

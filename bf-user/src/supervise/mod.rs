@@ -59,6 +59,9 @@ pub(crate) fn run(dir: &JobDir) -> Result<u8, Failure> {
         Ok(outcome) => outcome,
         Err(failure) => (end_of(&failure), Exit::Failed.code()),
     };
+    if !dir.path().is_dir() {
+        return Ok(exit); // its folder was removed, which is why it ended
+    }
     say(dir, &format!("ended: {}", end.message));
     dir.write_end(&end)?;
     Ok(exit)
@@ -103,6 +106,7 @@ async fn supervise(dir: &JobDir, job: &Job) -> Result<(End, u8), Failure> {
     let reason = tokio::select! {
         ended = engine.ended() => Reason::Engine(ended),
         cause = stop.asked() => Reason::Asked(cause),
+        () = life.is_abandoned() => Reason::Asked(Cause::Stopped),
         () = life.time_is_up() => Reason::Asked(Cause::Walltime),
         () = life.idle_for(job.idle_timeout) => Reason::Asked(Cause::Idle),
     };
