@@ -1,8 +1,8 @@
 //! Where results, talk and failures go: data to stdout, talk to stderr.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 
-use bf_core::report::{Exit, Failure, Finding, Format, Report, render, render_failure};
+use bf_core::report::{Exit, Failure, Finding, Format, Report, render_failure};
 
 /// Says things in the format that was asked for.
 #[derive(Debug, Clone, Copy)]
@@ -18,16 +18,7 @@ impl Printer {
 
     /// Writes a result to stdout.
     pub(crate) fn print(self, report: &impl Report) -> Result<(), Failure> {
-        let mut out = BufWriter::new(io::stdout().lock());
-        let written = render(report, self.format, &mut out).and_then(|()| out.flush());
-        match written {
-            // Whoever reads has seen enough, as `head` has.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            Err(error) => {
-                Err(Failure::new(Exit::Failed, "output", format!("stdout cannot be written to: {error}")))
-            }
-            Ok(()) => Ok(()),
-        }
+        bf_core::report::print(report, self.format, io::stdout().lock())
     }
 
     /// Says what is being done.

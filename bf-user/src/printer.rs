@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use bf_core::report::{Exit, Failure, Finding, Format, Report, Severity, render, render_failure};
+use bf_core::report::{Failure, Finding, Format, Report, Severity, render_failure};
 
 /// Prints in the format that the user chose.
 #[derive(Debug, Clone, Copy)]
@@ -20,16 +20,9 @@ impl Printer {
         self.format
     }
 
-    /// Prints a result. A reader that closed the pipe (`| head`) has seen enough: no error.
+    /// Prints a result.
     pub(crate) fn report(self, report: &impl Report) -> Result<(), Failure> {
-        let mut out = io::BufWriter::new(io::stdout().lock());
-        match render(report, self.format, &mut out).and_then(|()| out.flush()) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            Err(error) => {
-                Err(Failure::new(Exit::Failed, "stdout_failed", format!("stdout cannot be written: {error}")))
-            }
-            Ok(()) => Ok(()),
-        }
+        bf_core::report::print(report, self.format, io::stdout().lock())
     }
 
     /// Says something about what is going on; not with `--quiet`.

@@ -7,8 +7,10 @@ mod exit;
 mod failure;
 mod finding;
 mod render;
+mod version;
 
 pub use exit::Exit;
 pub use failure::{Explain, Failure};
 pub use finding::{Finding, Severity};
-pub use render::{Format, Report, human_bytes, render, render_failure, table};
+pub use render::{Format, Report, human_bytes, print, render_failure, table};
+pub use version::Version;

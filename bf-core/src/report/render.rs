@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
-use super::Failure;
+use super::{Exit, Failure};
 
 /// How the user wants results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +29,20 @@ pub trait Report: Serialize {
     }
 }
 
+/// Writes `report` in `format` to a stream of the process, all of it. A reader that has gone (`| head`) has seen enough.
+pub fn print(report: &impl Report, format: Format, out: impl Write) -> Result<(), Failure> {
+    let mut out = io::BufWriter::new(out);
+    match render(report, format, &mut out).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => {
+            Err(Failure::new(Exit::Failed, "output_failed", format!("the result cannot be written: {error}")))
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
 /// Writes `report` in `format`.
-pub fn render(report: &impl Report, format: Format, out: &mut dyn Write) -> io::Result<()> {
+fn render(report: &impl Report, format: Format, out: &mut dyn Write) -> io::Result<()> {
     match format {
         Format::Text => report.text(out),
         Format::Quiet => report.quiet(out),

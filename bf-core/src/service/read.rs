@@ -4,22 +4,19 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::{Engine, EngineError, GpuNeed, Image, Kind, Listen, Native, Ready};
-use crate::spec::parse::{MapReader, Node, Reader, Value};
+use crate::spec::parse::{self, MapReader, Node, Reader, Value};
 use crate::template::Source;
 
 /// Reads one definition.
 pub(super) fn engine(source: &Source) -> Result<Engine, EngineError> {
-    let name = source.path.clone().unwrap_or_else(|| PathBuf::from(&source.name)).display().to_string();
-    let invalid = |first: String| EngineError::Invalid { name: name.clone(), first };
-    let reader = Reader::new();
-    let engine = reader.document(&source.text).and_then(|root| read(&reader, &root));
-    match (engine, reader.into_findings().into_iter().next()) {
-        (Some(engine), None) => Ok(engine),
-        (_, Some(finding)) => {
-            let line = finding.line.map(|line| format!("line {line}: ")).unwrap_or_default();
-            Err(invalid(format!("{line}{}", finding.message)))
-        }
-        (None, None) => Err(invalid("it says nothing".into())),
+    let path = source.path.clone().unwrap_or_else(|| PathBuf::from(&source.name));
+    let invalid = |findings: Vec<_>| EngineError::Invalid {
+        name: path.display().to_string(),
+        first: parse::summary(&findings),
+    };
+    match parse::parse(&source.text, &path, read) {
+        Ok((engine, warnings)) if warnings.is_empty() => Ok(engine),
+        Ok((_, findings)) | Err(findings) => Err(invalid(findings)),
     }
 }
 

@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use thiserror::Error;
-
 use crate::model::ModelId;
-use crate::report::{Exit, Explain, Finding, Severity};
-use crate::spec::parse::{MapReader, Node, ReadError, Reader, Value, read_text};
+use crate::report::Finding;
+use crate::spec::parse::{self, ConfigError, MapReader, Node, Reader, Value};
 
 /// What a site declares. Paths are absolute: in the file they are relative to the file's folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,62 +46,6 @@ pub struct DeclaredEngine {
     pub python: Option<PathBuf>,
 }
 
-/// Why a `site.yaml` cannot be used.
-#[derive(Debug, Error)]
-pub enum DeclaredError {
-    /// It cannot be read.
-    #[error("{0}")]
-    Read(#[source] std::io::Error),
-    /// It is faulty.
-    #[error("`{}` is not valid: {}", path.display(), first(findings))]
-    Invalid {
-        /// The file.
-        path: PathBuf,
-        /// Its text, for snippets; empty when it is not text.
-        text: String,
-        /// All findings, in file order.
-        findings: Vec<Finding>,
-    },
-}
-
-fn first(findings: &[Finding]) -> String {
-    let errors: Vec<&Finding> =
-        findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
-    match errors.as_slice() {
-        [] => "no reason given".into(),
-        [first, more @ ..] => {
-            let line = first.line.map(|line| format!("line {line}: ")).unwrap_or_default();
-            let more = if more.is_empty() { String::new() } else { format!(" (and {} more)", more.len()) };
-            format!("{line}{}{more}", first.message)
-        }
-    }
-}
-
-impl Explain for DeclaredError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Read(error) => error.code(),
-            Self::Invalid { .. } => "invalid_site",
-        }
-    }
-
-    fn hint(&self) -> Option<String> {
-        match self {
-            Self::Read(error) => error.hint(),
-            Self::Invalid { path, .. } => {
-                Some(format!("`bf-admin validate {}` shows all findings", path.display()))
-            }
-        }
-    }
-
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Read(error) => error.exit(),
-            Self::Invalid { .. } => Exit::Invalid,
-        }
-    }
-}
-
 /// Keys of interface E that this version reads and does not act on. To pass over them in silence would be to claim that
 /// a cache is what was declared when it is not.
 const LATER: [&str; 8] =
@@ -111,20 +53,9 @@ const LATER: [&str; 8] =
 
 impl Declared {
     /// Reads the file at `path`.
-    pub fn load(path: &Path) -> Result<(Self, Vec<Finding>), DeclaredError> {
-        let path = std::path::absolute(path).map_err(DeclaredError::Read)?;
-        match read_text(&path) {
-            Ok(text) => Self::parse(&text, &path).map_err(|findings| DeclaredError::Invalid {
-                path: path.clone(),
-                text,
-                findings,
-            }),
-            Err(ReadError::Io(error)) => Err(DeclaredError::Read(error)),
-            Err(ReadError::Invalid(mut finding)) => {
-                finding.file = Some(path.clone());
-                Err(DeclaredError::Invalid { path, text: String::new(), findings: vec![finding] })
-            }
-        }
+    pub fn load(path: &Path) -> Result<(Self, Vec<Finding>), ConfigError> {
+        let path = std::path::absolute(path).map_err(ConfigError::Read)?;
+        parse::load(&path, Self::parse)
     }
 
     /// Parses the text of the file at `path`, which is absolute. Returns what it declares, and warnings.
@@ -132,18 +63,7 @@ impl Declared {
     /// # Errors
     /// All findings, errors and warnings, in file order.
     pub fn parse(text: &str, path: &Path) -> Result<(Self, Vec<Finding>), Vec<Finding>> {
-        let reader = Reader::new();
-        let declared = reader.document(text).and_then(|root| read(&reader, &root, text, path));
-        let mut findings = reader.into_findings();
-        for finding in &mut findings {
-            finding.file = Some(path.to_owned());
-        }
-        match declared {
-            Some(declared) if findings.iter().all(|finding| finding.severity == Severity::Warning) => {
-                Ok((declared, findings))
-            }
-            _ => Err(findings),
-        }
+        parse::parse(text, path, |reader, root| read(reader, root, text, path))
     }
 }
 

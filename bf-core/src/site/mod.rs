@@ -6,7 +6,7 @@ mod locked;
 mod open;
 mod trust;
 
-pub use declared::{Declared, DeclaredEngine, DeclaredError, DeclaredModel};
+pub use declared::{Declared, DeclaredEngine, DeclaredModel};
 pub use layout::{Layout, Part};
 pub use locked::{Locked, LockedEngine, LockedFile, LockedModel};
 pub use open::{SiteError, open};

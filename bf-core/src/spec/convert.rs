@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::parse::{MapReader, Node, Reader, Value};
+use super::parse::{self, MapReader, Node, Reader, Value};
 use super::partitions::{self, RawPartition};
 use super::{Partition, ResourceSpecs, SpecSource, TimeLimits, check, defaults, overrides};
-use crate::report::{Finding, Severity};
+use crate::report::Finding;
 
 impl ResourceSpecs {
     /// Parses the text of a `resource_specs.yaml`. `path` is only named in the result and the findings.
@@ -15,18 +15,7 @@ impl ResourceSpecs {
     /// # Errors
     /// All findings, errors and warnings, in the order of the file.
     pub fn parse(text: &str, path: &Path) -> Result<(Self, Vec<Finding>), Vec<Finding>> {
-        let reader = Reader::new();
-        let specs = reader.document(text).and_then(|root| specs(&reader, &root, path));
-        let mut findings = reader.into_findings();
-        for finding in &mut findings {
-            finding.file = Some(path.to_owned());
-        }
-        match specs {
-            Some(specs) if findings.iter().all(|finding| finding.severity == Severity::Warning) => {
-                Ok((specs, findings))
-            }
-            _ => Err(findings),
-        }
+        parse::parse(text, path, |reader, root| specs(reader, root, path))
     }
 }
 

@@ -18,5 +18,6 @@ mod tests;
 mod types;
 
 pub use gres::complete_gres;
-pub use load::{Loaded, SpecError};
+pub use load::Loaded;
+pub use parse::ConfigError;
 pub use types::{ModelOverride, Partition, ResourceSpecs, SlurmExtras, SpecSource, Tier, TimeLimits};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 
 use super::parse::{MAX_BYTES, Reader};
-use super::{ResourceSpecs, SpecError, SpecSource, snippet};
+use super::{ConfigError, ResourceSpecs, SpecSource, snippet};
 use crate::report::{Exit, Explain, Finding};
 
 const TEMPLATE: &str = include_str!("../../../templates/resource_specs.yaml");
@@ -173,7 +173,7 @@ fn a_missing_file_gives_the_built_in_tiers_and_nothing_else_does() {
     let error = ResourceSpecs::load(&path).unwrap_err();
     assert_eq!(error.exit(), Exit::Invalid);
     assert!(error.to_string().contains("line 1: "), "{error}");
-    let SpecError::Invalid { findings, text, .. } = error else { panic!("not invalid") };
+    let ConfigError::Invalid { findings, text, .. } = error else { panic!("not invalid") };
     assert_eq!(findings[0].file.as_deref(), Some(path.as_path()));
     assert_eq!(text, "partitions: [\n");
 

@@ -23,6 +23,7 @@
 //! ```
 
 mod compose;
+mod config;
 mod file;
 mod map;
 mod node;
@@ -31,6 +32,7 @@ mod scalar;
 mod suggest;
 mod syntax;
 
+pub use config::{ConfigError, load, parse, summary};
 pub use file::{MAX_BYTES, ReadError, read_text};
 pub use map::MapReader;
 pub use node::{Entry, Node, Position, Value};
