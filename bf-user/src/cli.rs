@@ -13,7 +13,13 @@ use crate::printer::Printer;
 
 /// Run open models as private services of your own.
 #[derive(Debug, Parser)]
-#[command(name = "bf-user", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(
+    name = "bf-user",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true,
+    arg_required_else_help = true
+)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -83,7 +89,7 @@ enum Command {
 pub(crate) fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&error, std::env::args_os().any(|argument| argument == "--json")),
     };
     let format = match (cli.global.json, cli.global.quiet) {
         (true, _) => Format::Json,
@@ -103,8 +109,16 @@ pub(crate) fn main() -> ExitCode {
 }
 
 /// Help and version are answers; everything else is wrong usage, which is 64 for us and not clap's 2.
-fn usage(error: &clap::Error) -> ExitCode {
+fn usage(error: &clap::Error, json: bool) -> ExitCode {
     let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if json && !asked {
+        let text = error.to_string();
+        let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        let failure = Failure::new(Exit::Usage, "usage", first)
+            .with_hint("`bf-user --help` lists the commands, `bf-user COMMAND --help` the options of one");
+        Printer::new(Format::Json).failure(&failure);
+        return failure.exit.into();
+    }
     // A closed stream is nothing to complain about.
     let _ = error.print();
     if asked { ExitCode::SUCCESS } else { Exit::Usage.into() }

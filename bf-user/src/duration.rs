@@ -8,6 +8,14 @@ pub(crate) fn seconds(text: &str) -> Result<u64, String> {
     })
 }
 
+/// As [`seconds`], and longer than nothing.
+pub(crate) fn some_seconds(text: &str) -> Result<u64, String> {
+    match seconds(text)? {
+        0 => Err("it must be longer than nothing".into()),
+        seconds => Ok(seconds),
+    }
+}
+
 fn parse(text: &str) -> Option<u64> {
     for (unit, seconds) in [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400)] {
         if let Some(number) = text.strip_suffix(unit) {

@@ -46,9 +46,10 @@ impl Printer {
 
     /// Says why a command failed: with `--json` as a document on stdout, else on stderr.
     pub(crate) fn failure(self, failure: &Failure) {
-        let _ = match self.format {
-            Format::Json => render_failure(failure, self.format, &mut io::stdout()),
-            _ => render_failure(failure, self.format, &mut io::stderr()),
-        };
+        let said =
+            self.format == Format::Json && render_failure(failure, self.format, &mut io::stdout()).is_ok();
+        if !said {
+            let _ = render_failure(failure, Format::Text, &mut io::stderr());
+        }
     }
 }

@@ -41,7 +41,7 @@ pub(crate) struct ServiceView {
     scheduler: String,
     provider: Option<String>,
     mount: Option<String>,
-    grace_period: Option<u32>,
+    grace_period: Option<i64>,
     /// Whether it asks for a key: always.
     protected: bool,
     revision: String,
@@ -78,7 +78,8 @@ impl ServiceView {
         let mut seen = Vec::with_capacity(looks.len());
         for look in looks {
             let (record, status) = look.await.map_err(std::io::Error::other)?;
-            seen.push(Self::with(record, status?, store)?);
+            let status = status.unwrap_or_else(Status::unclear);
+            seen.push(Self::with(record, status, store));
         }
         Ok(seen)
     }
@@ -90,20 +91,21 @@ impl ServiceView {
         clock: &Clock,
         challenge: bool,
     ) -> Result<(Self, Status), Failure> {
-        let status = status::derive(&record, clock, challenge).await?;
-        Self::with(record, status, store)
+        let status = status::derive(&record, clock, challenge).await.unwrap_or_else(Status::unclear);
+        Ok(Self::with(record, status, store))
     }
 
-    fn with(record: Record, status: Status, store: &Store) -> Result<(Self, Status), Failure> {
+    fn with(record: Record, status: Status, store: &Store) -> (Self, Status) {
         let dir = JobDir::of(record.home_dir.as_ref(), &record.id);
         let changed = record.status != status.state.name();
         let updated_at = if changed {
-            store.set_status(&record.id, status.state.name())?;
+            store.set_status(&record.id, status.state.name());
             bf_core::host::now()
         } else {
             record.updated_at
         };
-        let endpoint = if status.state.is_live() { dir.endpoint()? } else { None };
+        // A damaged file of one service must not hide the others: without an address it is shown all the same.
+        let endpoint = if status.state.is_live() { dir.endpoint().unwrap_or_default() } else { None };
         let url = endpoint.as_ref().and_then(|endpoint| {
             let address = endpoint.addresses.first()?;
             Some(format!("{}://{address}:{}", endpoint.scheme, endpoint.port))
@@ -142,14 +144,14 @@ impl ServiceView {
             scheduler: record.scheduler,
             provider: None,
             mount: None,
-            grace_period: None,
+            grace_period: Some(record.grace_period),
             protected: true,
             revision: record.revision,
             engine: record.engine,
             tier: record.tier,
             idle_timeout: record.idle_timeout,
         };
-        Ok((view, status))
+        (view, status)
     }
 
     /// RFC 3339.

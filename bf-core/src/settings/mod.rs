@@ -27,12 +27,10 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Those of this process. A value that is not UTF-8 counts as not set; an empty one too.
+    /// Those of this process. An empty value counts as not set.
     pub fn of_process() -> Self {
-        Self::of(
-            std::env::vars_os()
-                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
-        )
+        let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+        Self::of(std::env::vars_os().map(|(name, value)| (text(name), text(value))))
     }
 
     /// Those given.
@@ -118,6 +116,11 @@ fn own_cache(program: &Path) -> Option<PathBuf> {
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    // Paths go into JSON, scripts and a database, all of which are UTF-8.
+    if path.to_str().is_none_or(|text| text.contains(char::REPLACEMENT_CHARACTER)) {
+        let message = format!("{} is not a usable path: it is not UTF-8", path.display());
+        return Err(Failure::new(Exit::Usage, "path_invalid", message));
+    }
     std::path::absolute(path).map_err(|error| {
         Failure::new(Exit::Usage, "path_invalid", format!("{} is not a usable path: {error}", path.display()))
     })

@@ -10,4 +10,4 @@ pub use declared::{Declared, DeclaredEngine, DeclaredModel};
 pub use layout::{Layout, Part};
 pub use locked::{Locked, LockedEngine, LockedFile, LockedModel};
 pub use open::{SiteError, open};
-pub use trust::{TrustError, trusted};
+pub use trust::{TrustError, trusted, trusted_tree};

@@ -64,36 +64,61 @@ impl Explain for TrustError {
     }
 }
 
+const STICKY: u32 = 0o1000;
+const OTHERS_WRITE: u32 = 0o002;
+
 /// Refuses `path` when a component of its real path, up to the root, can be written by everybody (a sticky folder
-/// such as `/tmp` above it is fine) or belongs to neither root, nor the owner of `cache`, nor oneself.
+/// such as `/tmp` above it is fine) or belongs to neither root, nor the owner of `cache`, nor oneself. That its group may
+/// write is accepted: sites administer a cache by group.
 ///
 /// Returns the real path, which is what the caller should then use.
 pub fn trusted(cache: &Path, path: &Path) -> Result<PathBuf, TrustError> {
-    const STICKY: u32 = 0o1000;
-    const OTHERS_WRITE: u32 = 0o002;
     let cache_owner = fs_err::metadata(cache)?.uid();
     let real = fs_err::canonicalize(path)?;
     for component in real.ancestors() {
-        let meta = fs_err::symlink_metadata(component)?;
-        let mode = meta.mode() & 0o7777;
-        let shared_folder = meta.is_dir() && mode & STICKY != 0 && component != real;
-        if mode & OTHERS_WRITE != 0 && !shared_folder {
-            return Err(TrustError::Writable {
-                path: path.to_owned(),
-                component: component.to_owned(),
-                mode,
-            });
-        }
-        let owner = meta.uid();
-        if owner != 0 && owner != cache_owner && owner != geteuid().as_raw() {
-            return Err(TrustError::Stranger {
-                path: path.to_owned(),
-                component: component.to_owned(),
-                owner,
-            });
-        }
+        check(cache_owner, path, component, component != real)?;
     }
     Ok(real)
+}
+
+/// Like [`trusted`], and for all that is below `path` too, since a program is only as good as the libraries it loads.
+/// A link's target must lie below `path` or be [`trusted`] itself.
+pub fn trusted_tree(cache: &Path, path: &Path) -> Result<PathBuf, TrustError> {
+    let cache_owner = fs_err::metadata(cache)?.uid();
+    let root = trusted(cache, path)?;
+    let mut folders = if root.is_dir() { vec![root.clone()] } else { Vec::new() };
+    while let Some(folder) = folders.pop() {
+        for entry in fs_err::read_dir(&folder)? {
+            let entry = entry?;
+            let inner = entry.path();
+            let kind = entry.file_type()?;
+            check(cache_owner, path, &inner, false)?;
+            if kind.is_dir() {
+                folders.push(inner);
+            } else if kind.is_symlink() && !fs_err::canonicalize(&inner)?.starts_with(&root) {
+                trusted(cache, &inner)?;
+            }
+        }
+    }
+    Ok(root)
+}
+
+/// Looks at one file, folder or link. `above`: it is a folder above what is asked for, in which a sticky bit keeps
+/// others from replacing what is not theirs.
+fn check(cache_owner: u32, path: &Path, component: &Path, above: bool) -> Result<(), TrustError> {
+    let meta = fs_err::symlink_metadata(component)?;
+    let (path, component) = (path.to_owned(), component.to_owned());
+    let mode = meta.mode() & 0o7777;
+    let shared_folder = above && meta.is_dir() && mode & STICKY != 0;
+    // The mode of a link says nothing: it is 0777 everywhere.
+    if mode & OTHERS_WRITE != 0 && !shared_folder && !meta.is_symlink() {
+        return Err(TrustError::Writable { path, component, mode });
+    }
+    let owner = meta.uid();
+    if owner != 0 && owner != cache_owner && owner != geteuid().as_raw() {
+        return Err(TrustError::Stranger { path, component, owner });
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -118,5 +143,43 @@ mod tests {
             "{error}"
         );
         assert_eq!(error.exit(), Exit::Permission);
+    }
+    #[test]
+    fn a_tree_is_trusted_only_with_all_that_is_below_it() {
+        let cache = tempfile::tempdir().unwrap();
+        let engine = cache.path().join("engine");
+        fs_err::create_dir_all(engine.join("lib/deep")).unwrap();
+        let library = engine.join("lib/deep/library.so");
+        fs_err::write(&library, "").unwrap();
+        std::os::unix::fs::symlink("deep/library.so", engine.join("lib/inside")).unwrap();
+        std::os::unix::fs::symlink("/bin/sh", engine.join("python")).unwrap();
+        assert_eq!(trusted_tree(cache.path(), &engine).unwrap(), fs_err::canonicalize(&engine).unwrap());
+        let refused = |end: &str| {
+            let error = trusted_tree(cache.path(), &engine).unwrap_err();
+            assert!(
+                matches!(&error, TrustError::Writable { component, .. } if component.ends_with(end)),
+                "{error}"
+            );
+        };
+
+        let set = |path: &Path, mode| {
+            fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        set(&library, 0o666);
+        refused("library.so");
+        set(&library, 0o664);
+        assert!(
+            trusted_tree(cache.path(), &engine).is_ok(),
+            "the group's right to write is the site's choice"
+        );
+        set(&engine.join("lib/deep"), 0o1777);
+        refused("deep");
+        set(&engine.join("lib/deep"), 0o755);
+
+        let outside = cache.path().join("outside");
+        fs_err::write(&outside, "").unwrap();
+        set(&outside, 0o666);
+        std::os::unix::fs::symlink("../../outside", engine.join("lib/leads-out")).unwrap();
+        refused("outside");
     }
 }

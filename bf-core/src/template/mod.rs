@@ -9,7 +9,7 @@ mod quote;
 pub use quote::shell_quote;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
@@ -87,7 +87,7 @@ pub struct Source {
 pub fn load(layout: Option<&Layout>, name: &str) -> Result<Source, TemplateError> {
     if let Some(layout) = layout {
         let path = layout.templates().join(name);
-        if path.exists() {
+        if is_there(&path)? {
             let path = trusted(layout.root(), &path)?;
             return Ok(Source { name: name.into(), text: fs_err::read_to_string(&path)?, path: Some(path) });
         }
@@ -96,15 +96,31 @@ pub fn load(layout: Option<&Layout>, name: &str) -> Result<Source, TemplateError
     Ok(Source { name: name.into(), text: text.into(), path: None })
 }
 
+/// Whether the site has a file or folder of that name. One that cannot be looked at is an error: the built-in one instead of
+/// the site's would be a surprise.
+fn is_there(path: &Path) -> io::Result<bool> {
+    match fs_err::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// The names of all templates in a folder of `templates/` (as `services`), the site's and the built-in ones, sorted.
 pub fn names(layout: Option<&Layout>, folder: &str) -> Result<Vec<String>, Failure> {
     let mut names: Vec<String> =
         builtin::names().filter(|name| name.starts_with(&format!("{folder}/"))).map(String::from).collect();
-    if let Some(own) = layout.map(|layout| layout.templates().join(folder)).filter(|own| own.is_dir()) {
+    if let Some(own) = layout.map(|layout| layout.templates().join(folder))
+        && is_there(&own)?
+    {
         for entry in fs_err::read_dir(own)? {
             let file = entry?.file_name();
-            let Some(file) = file.to_str().filter(|file| !file.starts_with('.')) else { continue };
-            names.push(format!("{folder}/{file}"));
+            // Notes and backups beside them are the site's own business.
+            let is_template =
+                |file: &&str| Path::new(file).extension().is_some_and(|end| end == "yaml" || end == "j2");
+            if let Some(file) = file.to_str().filter(is_template) {
+                names.push(format!("{folder}/{file}"));
+            }
         }
     }
     names.sort();

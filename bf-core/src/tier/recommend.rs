@@ -67,7 +67,10 @@ fn shown(gb: f64) -> String {
     if gb > 0.0 && gb < 0.01 {
         return "less than 0.01".into();
     }
-    let text = format!("{gb:.2}");
+    if gb >= 1e6 {
+        return format!("{gb:.1e}");
+    }
+    let text = format!("{:.2}", gb.abs()); // -0 is 0
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 

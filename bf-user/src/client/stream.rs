@@ -43,7 +43,7 @@ impl Events {
                     }
                 }
                 Some(Err(error)) => return Err(broken(error.to_string())),
-                None => return Ok(None),
+                None => return Err(broken("it ended before it was complete".into())),
             }
         }
     }

@@ -33,7 +33,7 @@ pub(crate) struct ChatArgs {
     #[arg(long, value_name = "N", default_value_t = 512)]
     max_tokens: u32,
     /// From 0 (always the likeliest word) upwards
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", value_parser = temperature)]
     temperature: Option<f64>,
 }
 
@@ -57,6 +57,7 @@ impl Report for Answer {
 pub(crate) fn run(args: &ChatArgs, settings: &Settings, printer: Printer) -> Result<Exit, Failure> {
     let store = Store::open(&settings.home_dir)?;
     let record = choose(args.id.as_deref(), &store, settings)?;
+    check_ready(&record, &store, settings)?;
     let dir = JobDir::of(record.home_dir.as_ref(), &record.id);
     let mut talk = Talk { args, model: record.model.clone(), messages: Vec::new() };
     if let Some(system) = &args.system {
@@ -65,11 +66,7 @@ pub(crate) fn run(args: &ChatArgs, settings: &Settings, printer: Printer) -> Res
     let once = match &args.message {
         Some(message) => Some(message.clone()),
         None if io::stdin().is_terminal() => None,
-        None => {
-            let mut text = String::new();
-            io::stdin().take(4 << 20).read_to_string(&mut text)?;
-            Some(text)
-        }
+        None => Some(all_of_stdin()?),
     };
     block_on(async {
         match once {
@@ -78,6 +75,45 @@ pub(crate) fn run(args: &ChatArgs, settings: &Settings, printer: Printer) -> Res
         }
     })?;
     Ok(Exit::Ok)
+}
+
+/// What was written to stdin, whole or not at all.
+fn all_of_stdin() -> Result<String, Failure> {
+    const LIMIT: u64 = 4 << 20;
+    let mut bytes = Vec::new();
+    io::stdin().take(LIMIT + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LIMIT {
+        let message = "more than 4 MiB were written to stdin, which no model takes at once";
+        return Err(Failure::new(Exit::Invalid, "input_too_long", message));
+    }
+    String::from_utf8(bytes).map_err(|_| {
+        Failure::new(Exit::Invalid, "input_not_text", "what was written to stdin is not UTF-8 text")
+    })
+}
+
+/// Says why a service cannot be talked to, before anything is tried.
+fn check_ready(record: &Record, store: &Store, settings: &Settings) -> Result<(), Failure> {
+    let clock = Clock::of(&settings.home_dir);
+    let (view, status) = block_on(ServiceView::of(record.clone(), store, &clock, false))?;
+    if status.state == ServiceState::Healthy {
+        return Ok(());
+    }
+    let reason = view.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    let message = format!("{} is {}{reason}", view.name, status.state.name());
+    let (exit, code, hint) = if status.state.is_live() {
+        (Exit::Busy, "not_yet", Some(format!("`bf-user wait {}` waits until it answers", record.name)))
+    } else {
+        (Exit::Unreachable, "service_ended", view.hint)
+    };
+    Err(Failure { hint, ..Failure::new(exit, code, message) })
+}
+
+/// A temperature is a number from 0 up.
+fn temperature(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
+        _ => Err("it must be a number from 0 up".into()),
+    }
 }
 
 /// The service that is named, else the only one that answers.

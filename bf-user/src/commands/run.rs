@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bf_core::report::{Exit, Failure, Report};
 use bf_core::service::Kind;
-use bf_core::settings::Settings;
+use bf_core::settings::{Environment, Settings};
 use clap::Args;
 use serde::Serialize;
 
@@ -39,7 +39,7 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     partition: Option<String>,
     /// How long it may run: minutes or HH:MM:SS [default: no limit]
-    #[arg(long, value_parser = duration::seconds)]
+    #[arg(long, value_parser = duration::some_seconds)]
     time: Option<u64>,
     /// Processor cores [default: the tier's]
     #[arg(long, visible_alias = "ntasks-per-node", value_name = "N", value_parser = at_least_one())]
@@ -54,8 +54,11 @@ pub(crate) struct RunArgs {
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     port: u16,
     /// Stop after so long without a request, as 30m [default: never]
-    #[arg(long, value_name = "TIME", value_parser = duration::seconds)]
+    #[arg(long, value_name = "TIME", value_parser = duration::some_seconds)]
     idle_timeout: Option<u64>,
+    /// Seconds until an engine that is not ready counts as unhealthy [env: BLACKFISH_GRACE_PERIOD] [default: 600]
+    #[arg(short, long, value_name = "SECONDS")]
+    grace_period: Option<u64>,
     /// File with the API key to use, or - for stdin [default: a random key]
     #[arg(long, value_name = "FILE")]
     api_key_file: Option<PathBuf>,
@@ -102,9 +105,25 @@ impl RunArgs {
             port: self.port,
             time_limit: self.time,
             idle_timeout: self.idle_timeout,
+            grace_period: self.grace_period.map_or_else(grace_period, Ok)?,
             key: self.api_key_file.as_deref().map(chosen_key).transpose()?,
             arguments: self.arguments,
         })
+    }
+}
+
+/// The environment's grace period, else upstream's.
+fn grace_period() -> Result<u64, Failure> {
+    const NAME: &str = "BLACKFISH_GRACE_PERIOD";
+    match Environment::of_process().get(NAME) {
+        None => Ok(Job::default_grace()),
+        Some(text) => text.trim().parse().map_err(|_| {
+            Failure::new(
+                Exit::Usage,
+                "grace_period_invalid",
+                format!("{NAME} is {text:?}, not a number of seconds"),
+            )
+        }),
     }
 }
 
@@ -181,7 +200,7 @@ pub(crate) fn run(args: RunArgs, settings: &Settings, printer: Printer) -> Resul
     }
     let store = Store::open(&settings.home_dir)?;
     // Recorded first: a job that started and is not in the store would be found by nobody.
-    let mut record = record(&plan, settings);
+    let mut record = Record::of_job(&plan.job, &settings.home_dir);
     store.insert(&record)?;
     let pid = launch::start(&plan, &wish, &dir).inspect_err(|_| {
         if !dir.path().exists() {
@@ -214,35 +233,5 @@ fn refuse_slurm(settings: &Settings) -> Result<(), Failure> {
                 .with_hint("choose a profile with `schema = local`, or none"))
         }
         _ => Ok(()),
-    }
-}
-
-fn record(plan: &Plan, settings: &Settings) -> Record {
-    let job = &plan.job;
-    let seconds = |value: Option<u64>| value.and_then(|value| i64::try_from(value).ok());
-    Record {
-        id: job.service.clone(),
-        created_at: job.created_at.clone(),
-        updated_at: job.created_at.clone(),
-        name: job.name.clone(),
-        kind: job.kind.clone(),
-        engine: job.engine.id.clone(),
-        model: job.model.repo.clone(),
-        revision: job.model.revision.clone(),
-        profile: settings.profile_name().to_owned(),
-        scheduler: "local".into(),
-        host: "localhost".into(),
-        user: bf_core::host::user(),
-        home_dir: settings.home_dir.display().to_string(),
-        cache_dir: plan.layout.root().display().to_string(),
-        job_id: None,
-        status: "submitted".into(),
-        tier: job.tier.as_ref().map(|tier| tier.name.clone()),
-        partition: job.tier.as_ref().and_then(|tier| tier.partition.clone()),
-        cpus: job.resources.cpus,
-        gpus: job.resources.gpus,
-        memory_gb: job.resources.memory_gb,
-        time_limit: seconds(job.time_limit),
-        idle_timeout: seconds(job.idle_timeout),
     }
 }

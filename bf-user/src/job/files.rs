@@ -28,10 +28,24 @@ pub(crate) struct Job {
     pub(crate) idle_timeout: Option<u64>,
     /// Seconds that the job may run; `None`: as long as the scheduler lets it.
     pub(crate) time_limit: Option<u64>,
+    /// Seconds that the engine may take until it is ready before that counts as trouble.
+    #[serde(default = "Job::default_grace")]
+    pub(crate) grace_period: u64,
+    #[serde(default)]
+    pub(crate) profile: String,
+    #[serde(default)]
+    pub(crate) cache_dir: String,
     /// RFC 3339.
     pub(crate) created_at: String,
     /// The bf-user that made the job.
     pub(crate) version: String,
+}
+
+impl Job {
+    /// Upstream's grace period, in seconds.
+    pub(crate) fn default_grace() -> u64 {
+        600
+    }
 }
 
 /// The engine, as its YAML defines it: templates are rendered in the job, where socket and devices are known.

@@ -74,6 +74,11 @@ impl JobDir {
         self.path.join("supervisor.log")
     }
 
+    /// `job.json`: its age is that of the job.
+    pub(crate) fn job_file(&self) -> PathBuf {
+        self.path.join("job.json")
+    }
+
     /// The heartbeat's file: its modification time tells its age.
     pub(crate) fn state_file(&self) -> PathBuf {
         self.path.join("state.json")
@@ -106,9 +111,18 @@ impl JobDir {
         self.read("work.json")
     }
 
-    /// `local.json`: which process is the job, for a job without a scheduler.
+    /// Whether the job runs without a scheduler: then `local.json` names its process.
+    pub(crate) fn is_local(&self) -> bool {
+        self.path.join("local.json").exists()
+    }
+
+    /// Which process is the job, for a job without a scheduler: from `local.json`, or, where that is missing or
+    /// damaged, found among the processes of this host.
     pub(crate) fn local(&self) -> Result<Option<LocalJob>, Failure> {
-        self.read("local.json")
+        match self.read("local.json") {
+            Ok(Some(local)) => Ok(Some(local)),
+            Ok(None) | Err(_) => LocalJob::search(&self.path),
+        }
     }
 
     fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Failure> {
@@ -128,21 +142,32 @@ impl JobDir {
         })
     }
 
-    /// Replaces one of the JSON files at once. Not flushed to the disk: a heartbeat that a power cut loses is not missed.
+    /// Replaces one of the JSON files at once, flushed: it is whole after a power cut.
     pub(crate) fn write(&self, name: &str, value: &impl Serialize) -> io::Result<()> {
-        let staged = self.stage(name, &serde_json::to_vec(value)?, 0o600)?;
-        fs_err::rename(staged, self.path.join(name))
+        self.replace(name, &serde_json::to_vec(value)?, 0o600, true)
+    }
+
+    /// Writes `state.json`. Not flushed: a heartbeat that a power cut loses is not missed.
+    pub(crate) fn write_state(&self, state: &State) -> io::Result<()> {
+        self.replace("state.json", &serde_json::to_vec(state)?, 0o600, false)
     }
 
     /// Writes a file with these bytes and mode, replacing an older one at once.
     pub(crate) fn write_bytes(&self, name: &str, bytes: &[u8], mode: u32) -> io::Result<()> {
-        let staged = self.stage(name, bytes, mode)?;
+        self.replace(name, bytes, mode, true)
+    }
+
+    fn replace(&self, name: &str, bytes: &[u8], mode: u32, flush: bool) -> io::Result<()> {
+        let staged = self.stage(name, bytes, mode, flush)?;
         fs_err::rename(staged, self.path.join(name))
     }
 
     /// Writes `end.json` unless there is one: the first to know why a job ended says it. Tells whether it was us.
     pub(crate) fn write_end(&self, end: &End) -> io::Result<bool> {
-        let staged = self.stage("end.json", &serde_json::to_vec(end)?, 0o600)?;
+        if self.path.join("end.json").exists() {
+            return Ok(false); // so that a full disk does not hinder who has nothing to add
+        }
+        let staged = self.stage("end.json", &serde_json::to_vec(end)?, 0o600, true)?;
         let to = self.path.join("end.json");
         // A hard link fails if the name is taken, which a rename does not.
         let result = match fs_err::hard_link(&staged, &to) {
@@ -155,7 +180,8 @@ impl JobDir {
         result
     }
 
-    fn stage(&self, name: &str, bytes: &[u8], mode: u32) -> io::Result<PathBuf> {
+    /// Writes a file under a name that nobody reads. It is gone again if that fails.
+    fn stage(&self, name: &str, bytes: &[u8], mode: u32, flush: bool) -> io::Result<PathBuf> {
         let staged = self.path.join(format!(".{name}.{}", std::process::id()));
         let mut file = fs_err::OpenOptions::new()
             .write(true)
@@ -164,7 +190,11 @@ impl JobDir {
             .mode(mode)
             .custom_flags(nix::libc::O_NOFOLLOW)
             .open(&staged)?;
-        file.write_all(bytes)?;
+        let written = file.write_all(bytes).and_then(|()| if flush { file.sync_all() } else { Ok(()) });
+        if let Err(error) = written {
+            let _ = fs_err::remove_file(&staged);
+            return Err(error);
+        }
         Ok(staged)
     }
 

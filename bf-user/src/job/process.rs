@@ -1,5 +1,9 @@
 //! Whether the process of a job without a scheduler is still that process.
 
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
 use bf_core::report::Failure;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
@@ -25,6 +29,24 @@ impl LocalJob {
             Failure::new(bf_core::report::Exit::Failed, "job_not_started", "the job ended before it began")
         })?;
         Ok(Self { schema: SCHEMA, pid, start_ticks, boot_id: boot_id()?, host: bf_core::host::name() })
+    }
+
+    /// The process of this user that runs `supervise JOBDIR`, if there is one.
+    pub(super) fn search(job_dir: &Path) -> Result<Option<Self>, Failure> {
+        for entry in fs_err::read_dir("/proc")? {
+            let entry = entry?;
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+            // One that has ended meanwhile, or is not ours to look at, is not it.
+            let own = entry.metadata().is_ok_and(|meta| meta.uid() == nix::unistd::geteuid().as_raw());
+            let Some(command) = fs_err::read(entry.path().join("cmdline")).ok().filter(|_| own) else {
+                continue;
+            };
+            let mut words = command.split(|byte| *byte == 0).skip(1);
+            if words.next() == Some(b"supervise") && words.next() == Some(job_dir.as_os_str().as_bytes()) {
+                return Self::of(pid).map(Some);
+            }
+        }
+        Ok(None)
     }
 
     /// Whether it still runs.

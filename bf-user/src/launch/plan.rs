@@ -29,6 +29,8 @@ pub(crate) struct Wish {
     pub(crate) time_limit: Option<u64>,
     /// Seconds.
     pub(crate) idle_timeout: Option<u64>,
+    /// Seconds.
+    pub(crate) grace_period: u64,
     pub(crate) key: Option<Key>,
     pub(crate) arguments: Vec<String>,
 }
@@ -77,6 +79,9 @@ impl Plan {
             network: Network { address: "127.0.0.1".into(), port: wish.port },
             arguments: wish.arguments.clone(),
             idle_timeout: wish.idle_timeout,
+            grace_period: wish.grace_period,
+            profile: settings.profile_name().to_owned(),
+            cache_dir: layout.root().display().to_string(),
             time_limit: wish.time_limit,
             created_at: bf_core::host::now(),
             version: env!("CARGO_PKG_VERSION").into(),
@@ -152,7 +157,6 @@ fn choose_tier(wish: &Wish, specs: &ResourceSpecs, size_gb: Option<f64>) -> Resu
 fn check_time(seconds: Option<u64>, max_minutes: u32) -> Result<(), Failure> {
     let max = u64::from(max_minutes) * 60;
     match seconds {
-        Some(0) => Err(Failure::new(Exit::Usage, "time_invalid", "the time must be longer than nothing")),
         Some(seconds) if seconds > max => {
             let message =
                 format!("{} minutes are more than this site allows: {max_minutes}", seconds.div_ceil(60));
@@ -182,7 +186,7 @@ fn engine(layout: &Layout, kind: Kind, format: &str, gpus: u32) -> Result<Engine
                     engine.id
                 )));
             }
-            (native.version.clone(), Some(site::trusted(layout.root(), &folder)?))
+            (native.version.clone(), Some(site::trusted_tree(layout.root(), &folder)?))
         }
         None if engine.image.is_some() => {
             let message =

@@ -80,6 +80,11 @@ impl Status {
         Self { state, phase: None, reason: None, hint: None, heartbeat: None, end: None }
     }
 
+    /// The state of a service whose job directory cannot be understood.
+    pub(crate) fn unclear(failure: Failure) -> Self {
+        Self { hint: failure.hint, ..Self::new(ServiceState::Unhealthy) }.because(failure.message)
+    }
+
     fn because(mut self, reason: impl Into<String>) -> Self {
         self.reason = Some(reason.into());
         self
@@ -89,14 +94,20 @@ impl Status {
 /// Derives the state of one service. `challenge` asks a ready service to prove that it is there.
 pub(crate) async fn derive(record: &Record, clock: &Clock, challenge: bool) -> Result<Status, Failure> {
     let dir = JobDir::of(record.home_dir.as_ref(), &record.id);
-    if let Some(end) = dir.end()? {
-        return Ok(ended(end));
-    }
+    let damaged = match dir.end() {
+        Ok(Some(end)) => return Ok(ended(end)),
+        Ok(None) => None,
+        Err(failure) => Some(failure),
+    };
     if !dir.path().is_dir() {
         return Ok(Status::new(ServiceState::Failed).because("its job directory is gone"));
     }
     let Some(local) = dir.local()? else {
-        let young = clock.age(dir.path()).is_some_and(|age| age < LAUNCH);
+        if let Some(failure) = damaged {
+            return Ok(Status::new(ServiceState::Failed).because(failure.message));
+        }
+        let begun = clock.age(&dir.job_file()).or_else(|| clock.age(dir.path()));
+        let young = begun.is_some_and(|age| age < LAUNCH);
         return Ok(if young {
             Status::new(ServiceState::Submitted)
         } else {
@@ -104,12 +115,14 @@ pub(crate) async fn derive(record: &Record, clock: &Clock, challenge: bool) -> R
         });
     };
     let liveness = local.liveness()?;
-    let heartbeat = dir.state()?;
+    // One that is damaged is written anew within 2 s, or its age tells.
+    let heartbeat = dir.state().unwrap_or_default();
     let age = clock.age(&dir.state_file());
     let mut status = match (liveness, heartbeat) {
-        (Liveness::Gone, _) => match dir.end()? {
-            Some(end) => return Ok(ended(end)), // it ended while we looked
-            None => lost(),
+        (Liveness::Gone, _) => match (dir.end(), damaged) {
+            (Ok(Some(end)), _) => return Ok(ended(end)), // it ended while we looked
+            (_, Some(failure)) => lost().because(failure.message),
+            _ => lost(),
         },
         (Liveness::Elsewhere, heartbeat) if age.is_none_or(|age| age > STALE) => {
             Status { heartbeat, ..lost() }

@@ -38,7 +38,8 @@ pub(super) fn apply(connection: &mut Connection) -> Result<(), Error> {
             gpus INTEGER NOT NULL,
             memory_gb INTEGER NOT NULL,
             time_limit INTEGER,
-            idle_timeout INTEGER
+            idle_timeout INTEGER,
+            grace_period INTEGER NOT NULL
         ) STRICT;",
     )];
     Migrations::new(steps.into()).to_latest(connection).map_err(|error| match error {

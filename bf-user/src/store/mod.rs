@@ -17,6 +17,8 @@ use fs_err::os::unix::fs::OpenOptionsExt;
 use rusqlite::{Connection, OpenFlags, params};
 use thiserror::Error;
 
+use crate::job::JobDir;
+
 /// Another process of the same user may hold the store for so long.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -56,9 +58,16 @@ impl Explain for StoreError {
             Self::Unknown { .. } => "`bf-user ls --all` lists them".into(),
             Self::Ambiguous { matches, .. } => format!("write one of the ids: {}", matches.join(", ")),
             Self::Newer { .. } => "use the newer bf-user, or another BLACKFISH_HOME_DIR".into(),
-            Self::Broken { .. } => {
-                "move it aside: services that run go on; their job directories are in `jobs` beside it".into()
+            Self::Broken { .. } if self.exit() == Exit::Invalid => {
+                "move it aside: a new one is made from the job directories in `jobs` beside it".into()
             }
+            Self::Broken { .. } => match self.exit() {
+                Exit::Busy => "another bf-user is at work: try again".into(),
+                Exit::CannotCreate => {
+                    "free space there; `bf-user rm --inactive` removes ended services".into()
+                }
+                _ => return None,
+            },
             Self::Io(error) => return error.hint(),
         })
     }
@@ -71,9 +80,11 @@ impl Explain for StoreError {
             Self::Broken { source, .. } => match source.sqlite_error_code() {
                 Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => Exit::Busy,
                 Some(rusqlite::ErrorCode::DiskFull) => Exit::CannotCreate,
-                Some(rusqlite::ErrorCode::PermissionDenied | rusqlite::ErrorCode::ReadOnly) => {
-                    Exit::Permission
-                }
+                Some(
+                    rusqlite::ErrorCode::PermissionDenied
+                    | rusqlite::ErrorCode::ReadOnly
+                    | rusqlite::ErrorCode::CannotOpen,
+                ) => Exit::Permission,
                 _ => Exit::Invalid,
             },
             Self::Io(error) => error.exit(),
@@ -91,6 +102,7 @@ impl Store {
     /// Opens the store in `home_dir`, making both if they are missing, and brings it up to date.
     pub(crate) fn open(home_dir: &Path) -> Result<Self, StoreError> {
         let path = home_dir.join("services.db");
+        let is_new = fs_err::metadata(&path).map_or(true, |meta| meta.len() == 0);
         if !path.exists() {
             make_home(home_dir)?;
             // Made here, so that it is private from its first byte.
@@ -105,7 +117,30 @@ impl Store {
             migrations::Error::Newer => StoreError::Newer { path: path.clone() },
             migrations::Error::Sqlite(source) => broken(source),
         })?;
-        Ok(Self { path, connection })
+        let store = Self { path, connection };
+        if is_new {
+            store.adopt(home_dir)?;
+        }
+        Ok(store)
+    }
+
+    /// A store that is new, or was lost, gets the services whose job directories are there.
+    fn adopt(&self, home_dir: &Path) -> Result<(), StoreError> {
+        let jobs = match fs_err::read_dir(home_dir.join("jobs")) {
+            Ok(jobs) => jobs,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        for entry in jobs {
+            let dir = JobDir::at(entry?.path());
+            // What has no readable job.json cannot be shown as a service.
+            let Ok(job) = dir.job() else { continue };
+            if dir.path().file_name().is_some_and(|name| name == job.service.as_str()) {
+                let job_id = dir.local().ok().flatten().map(|local| local.pid.to_string());
+                self.insert(&Record { job_id, ..Record::of_job(&job, home_dir) })?;
+            }
+        }
+        Ok(())
     }
 
     /// Adds a service.
@@ -140,15 +175,13 @@ impl Store {
         }
     }
 
-    /// Remembers the state that a service was last seen in.
-    pub(crate) fn set_status(&self, id: &str, status: &str) -> Result<(), StoreError> {
-        self.connection
-            .execute(
-                "UPDATE service SET status = ?2, updated_at = ?3 WHERE id = ?1 AND status <> ?2",
-                params![id, status, bf_core::host::now()],
-            )
-            .map_err(|source| self.broken(source))?;
-        Ok(())
+    /// Remembers the state that a service was last seen in. It is derived anew each time, so nothing is lost where it
+    /// cannot be remembered, as on a full disk.
+    pub(crate) fn set_status(&self, id: &str, status: &str) {
+        let _ = self.connection.execute(
+            "UPDATE service SET status = ?2, updated_at = ?3 WHERE id = ?1 AND status <> ?2",
+            params![id, status, bf_core::host::now()],
+        );
     }
 
     /// Remembers the scheduler's id of a service's job.

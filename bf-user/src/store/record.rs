@@ -1,6 +1,10 @@
 //! One row: a service as it was asked for.
 
+use std::path::Path;
+
 use rusqlite::{Connection, Row, params};
+
+use crate::job::Job;
 
 /// A service as it was asked for, and the state it was last seen in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,12 +39,46 @@ pub(crate) struct Record {
     pub(crate) time_limit: Option<i64>,
     /// Seconds.
     pub(crate) idle_timeout: Option<i64>,
+    /// Seconds.
+    pub(crate) grace_period: i64,
 }
 
 const COLUMNS: &str = "id, created_at, updated_at, name, kind, engine, model, revision, profile, scheduler, host, user, \
-    home_dir, cache_dir, job_id, status, tier, partition, cpus, gpus, memory_gb, time_limit, idle_timeout";
+    home_dir, cache_dir, job_id, status, tier, partition, cpus, gpus, memory_gb, time_limit, idle_timeout, \
+    grace_period";
 
 impl Record {
+    /// The service of a job that was made for `home_dir`.
+    pub(crate) fn of_job(job: &Job, home_dir: &Path) -> Self {
+        let seconds = |value: Option<u64>| value.and_then(|value| i64::try_from(value).ok());
+        Self {
+            id: job.service.clone(),
+            created_at: job.created_at.clone(),
+            updated_at: job.created_at.clone(),
+            name: job.name.clone(),
+            kind: job.kind.clone(),
+            engine: job.engine.id.clone(),
+            model: job.model.repo.clone(),
+            revision: job.model.revision.clone(),
+            profile: job.profile.clone(),
+            scheduler: "local".into(),
+            host: "localhost".into(),
+            user: bf_core::host::user(),
+            home_dir: home_dir.display().to_string(),
+            cache_dir: job.cache_dir.clone(),
+            job_id: None,
+            status: "submitted".into(),
+            tier: job.tier.as_ref().map(|tier| tier.name.clone()),
+            partition: job.tier.as_ref().and_then(|tier| tier.partition.clone()),
+            cpus: job.resources.cpus,
+            gpus: job.resources.gpus,
+            memory_gb: job.resources.memory_gb,
+            time_limit: seconds(job.time_limit),
+            idle_timeout: seconds(job.idle_timeout),
+            grace_period: seconds(Some(job.grace_period)).unwrap_or(i64::MAX),
+        }
+    }
+
     pub(super) fn insert(&self, connection: &Connection) -> rusqlite::Result<()> {
         let marks = vec!["?"; COLUMNS.split(',').count()].join(", ");
         let values = params![
@@ -67,8 +105,11 @@ impl Record {
             self.memory_gb,
             self.time_limit,
             self.idle_timeout,
+            self.grace_period,
         ];
-        connection.execute(&format!("INSERT INTO service ({COLUMNS}) VALUES ({marks})"), values).map(|_| ())
+        connection
+            .execute(&format!("INSERT OR IGNORE INTO service ({COLUMNS}) VALUES ({marks})"), values)
+            .map(|_| ())
     }
 
     pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<Self>> {
@@ -101,6 +142,7 @@ impl Record {
             memory_gb: row.get("memory_gb")?,
             time_limit: row.get("time_limit")?,
             idle_timeout: row.get("idle_timeout")?,
+            grace_period: row.get("grace_period")?,
         })
     }
 
@@ -132,6 +174,7 @@ impl Record {
             memory_gb: 4,
             time_limit: None,
             idle_timeout: None,
+            grace_period: 600,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::io::{self, BufRead, Read, Write};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +15,7 @@ use bf_core::report::{Exit, Failure};
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal, killpg};
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::Pid;
+use nix::unistd::{AccessFlags, Pid, access};
 
 use super::engine::{Ended, Order};
 use super::{orphans, workdir};
@@ -78,6 +79,7 @@ fn block_signals() -> io::Result<()> {
 }
 
 fn start(order: &Order, dir: &JobDir) -> io::Result<Pid> {
+    check_program(&order.command)?;
     let log = JobDir::append(&dir.engine_log())?;
     let child = Command::new(std::env::current_exe()?)
         .arg("tether")
@@ -93,6 +95,32 @@ fn start(order: &Order, dir: &JobDir) -> io::Result<Pid> {
         .process_group(0)
         .spawn()?;
     i32::try_from(child.id()).map(Pid::from_raw).map_err(io::Error::other)
+}
+
+/// The engine's program must be there to run, and so must the interpreter that its first line names. The tether would find out
+/// as well, but could tell only by an exit code that an engine may have, too.
+fn check_program(command: &[String]) -> io::Result<()> {
+    let program = Path::new(command.first().map_or("", String::as_str));
+    if !program.is_absolute() {
+        let message = format!("its program `{}` is not an absolute path", program.display());
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
+    let runnable = |path: &Path| {
+        access(path, AccessFlags::X_OK).map_err(|errno| {
+            io::Error::new(
+                io::Error::from(errno).kind(),
+                format!("{} cannot be run: {errno}", path.display()),
+            )
+        })
+    };
+    runnable(program)?;
+    let mut head = Vec::new();
+    fs_err::File::open(program)?.take(256).read_to_end(&mut head)?;
+    let line = head.strip_prefix(b"#!").map(|rest| rest.split(|byte| *byte == b'\n').next().unwrap_or(rest));
+    match line.and_then(|line| std::str::from_utf8(line).ok()?.split_whitespace().next()) {
+        Some(interpreter) => runnable(Path::new(interpreter)),
+        None => Ok(()),
+    }
 }
 
 /// Waits for the end of standard input, then asks the engine to end, and kills it after the grace.

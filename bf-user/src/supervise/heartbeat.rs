@@ -21,7 +21,7 @@ pub(super) struct Heart {
 
 /// Writes the first one, so that a job that cannot write its folder fails at once, and goes on.
 pub(super) fn start(dir: JobDir, life: Arc<Life>) -> std::io::Result<Heart> {
-    dir.write("state.json", &life.state())?;
+    dir.write_state(&life.state())?;
     let (stop, mut stopped) = oneshot::channel();
     let task = tokio::spawn(async move {
         let mut phases = life.phases();
@@ -35,7 +35,7 @@ pub(super) fn start(dir: JobDir, life: Arc<Life>) -> std::io::Result<Heart> {
             // On a shared filesystem that hangs, only this blocking thread hangs. A write that fails is tried again at the
             // next beat: a full disk must not end a service.
             let (folder, state) = (dir.clone(), life.state());
-            let written = tokio::task::spawn_blocking(move || folder.write("state.json", &state)).await;
+            let written = tokio::task::spawn_blocking(move || folder.write_state(&state)).await;
             let gone = matches!(written, Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound);
             missed = if gone { missed + 1 } else { 0 };
             if missed >= GONE {

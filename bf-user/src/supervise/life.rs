@@ -79,6 +79,11 @@ impl Life {
         self.phase.subscribe()
     }
 
+    /// How long the job has run.
+    pub(super) fn age(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
     /// Says what is wrong with a ready engine, or that it is well again.
     pub(super) fn set_trouble(&self, trouble: Option<String>) {
         *lock(&self.trouble) = trouble;
@@ -139,12 +144,13 @@ impl Life {
         }
     }
 
-    /// Returns when the ready service had no request for `seconds`; a request in flight is activity. Without a limit, never.
-    pub(super) async fn idle_for(&self, seconds: Option<u64>) {
+    /// Returns when there was no request for `seconds` since the service was ready, or since it should have been, `grace` after
+    /// its start. A request in flight is activity. Without a limit, never.
+    pub(super) async fn idle_for(&self, seconds: Option<u64>, grace: Duration) {
         let Some(limit) = seconds.map(Duration::from_secs) else { return std::future::pending().await };
         let mut phases = self.phases();
-        // The sender lives as long as self: waiting cannot fail.
-        let _ = phases.wait_for(|phase| *phase == Phase::Ready).await;
+        // Ready, or too late for it.
+        let _ = tokio::time::timeout(grace, phases.wait_for(|phase| *phase == Phase::Ready)).await;
         let ready = Instant::now();
         loop {
             let last = match self.last.load(Ordering::Relaxed) {
@@ -189,10 +195,12 @@ mod tests {
         let life = Arc::new(Life::new(None));
         life.enter(Phase::Ready);
         let request = life.request();
-        let idle = tokio::time::timeout(Duration::from_millis(300), life.idle_for(Some(0)));
+        let idle = tokio::time::timeout(Duration::from_millis(300), life.idle_for(Some(0), Duration::MAX));
         assert!(idle.await.is_err(), "busy, so not idle");
         drop(request);
-        assert!(tokio::time::timeout(Duration::from_secs(5), life.idle_for(Some(0))).await.is_ok());
+        assert!(
+            tokio::time::timeout(Duration::from_secs(5), life.idle_for(Some(0), Duration::MAX)).await.is_ok()
+        );
         let state = life.state();
         assert_eq!((state.requests.total, state.requests.in_flight), (1, 0));
         assert!(state.requests.last_at.is_some());

@@ -27,10 +27,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bf_core::report::{Exit, Explain, Failure};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::job::{Cause, End, Endpoint, Job, JobDir, Key, Phase, SCHEMA, Work};
+use crate::job::{Cause, End, Endpoint, Job, JobDir, Key, LocalJob, Phase, SCHEMA, Work};
 use engine::{Ended, EngineProcess};
 use life::Life;
 use workdir::WorkDir;
@@ -38,18 +39,30 @@ use workdir::WorkDir;
 /// How long an engine may take to end after it was asked to.
 const ENGINE_GRACE: Duration = Duration::from_secs(10);
 
-/// What the in-job program exits with: 0 as asked, 4 the engine died, 5 the guardian died, 6 a signal.
+/// What the in-job program exits with: 0 as asked, 4 the engine died, 5 the guardian died, 6 a signal ended the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum JobExit {
     AsAsked = 0,
     EngineDied = 4,
     GuardianDied = 5,
+    EngineKilled = 6,
 }
 
 /// Runs a job to its end. What goes wrong is in `end.json` by then; an error is returned only where not even that could be.
 pub(crate) fn run(dir: &JobDir) -> Result<u8, Failure> {
     let job = dir.job()?;
+    if dir.end()?.is_some() {
+        return Ok(JobExit::AsAsked as u8); // it was stopped before it started
+    }
+    if dir.is_local() {
+        // Whatever the job script did: we are the process to stop.
+        dir.write(
+            "local.json",
+            &LocalJob::of(i32::try_from(std::process::id()).map_err(std::io::Error::other)?)?,
+        )?;
+    }
+    raise_file_limit();
     orphans::adopt()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let outcome = runtime.block_on(supervise(dir, &job));
@@ -65,6 +78,13 @@ pub(crate) fn run(dir: &JobDir) -> Result<u8, Failure> {
     say(dir, &format!("ended: {}", end.message));
     dir.write_end(&end)?;
     Ok(exit)
+}
+
+/// Every connection takes two file descriptors: take as many as the system lets us. Fewer are no reason to fail.
+fn raise_file_limit() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
 }
 
 /// A failure before the engine ran, as an end.
@@ -101,14 +121,15 @@ async fn supervise(dir: &JobDir, job: &Job) -> Result<(End, u8), Failure> {
     life.enter(Phase::Starting);
     let mut engine = EngineProcess::start(dir, job, &key, &work).await?;
     life.enter(Phase::Loading);
-    let probe = tokio::spawn(probe::run(looks, work.socket(), Arc::clone(&life)));
+    let grace = Duration::from_secs(job.grace_period);
+    let probe = tokio::spawn(probe::run(looks, work.socket(), Arc::clone(&life), grace));
 
     let reason = tokio::select! {
         ended = engine.ended() => Reason::Engine(ended),
         cause = stop.asked() => Reason::Asked(cause),
         () = life.is_abandoned() => Reason::Asked(Cause::Stopped),
         () = life.time_is_up() => Reason::Asked(Cause::Walltime),
-        () = life.idle_for(job.idle_timeout) => Reason::Asked(Cause::Idle),
+        () = life.idle_for(job.idle_timeout, grace) => Reason::Asked(Cause::Idle),
     };
     probe.abort();
     life.enter(Phase::Draining);
@@ -132,7 +153,8 @@ enum Reason {
 
 fn exit_of(ended: &Ended) -> u8 {
     match ended {
-        Ended::Exit { .. } | Ended::Signal { .. } | Ended::NotStarted { .. } => JobExit::EngineDied as u8,
+        Ended::Exit { .. } | Ended::NotStarted { .. } => JobExit::EngineDied as u8,
+        Ended::Signal { .. } => JobExit::EngineKilled as u8,
         Ended::GuardianGone => JobExit::GuardianDied as u8,
     }
 }

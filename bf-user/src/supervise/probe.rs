@@ -43,7 +43,7 @@ impl Looks {
 }
 
 /// Takes the job from loading to ready, then watches it. Never returns; the supervisor aborts it.
-pub(super) async fn run(looks: Looks, socket: PathBuf, life: Arc<Life>) {
+pub(super) async fn run(looks: Looks, socket: PathBuf, life: Arc<Life>, grace: Duration) {
     let client = loop {
         // The client needs no file yet; that it cannot be built at all has not been seen.
         match reqwest::Client::builder().unix_socket(socket.as_path()).build() {
@@ -53,6 +53,9 @@ pub(super) async fn run(looks: Looks, socket: PathBuf, life: Arc<Life>) {
     };
     loop {
         while !is_well(&client, &looks.health).await {
+            if life.age() > grace {
+                life.set_trouble(Some(format!("the engine is not ready after {} s", grace.as_secs())));
+            }
             tokio::time::sleep(EAGER).await;
         }
         if life.phase() != Phase::Probing {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, Uri};
@@ -16,6 +16,7 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::Semaphore;
 
 use super::life::Life;
 use super::reply::{self, Reply};
@@ -29,6 +30,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
 /// Idle connections to the engine are closed before the engine does it (llama.cpp and uvicorn after 5 s), since a request
 /// on a connection that is just being closed would be lost.
 const ENGINE_IDLE: Duration = Duration::from_secs(2);
+/// Connections at once: below half of what the usual hard limit of file descriptors allows, each with one to the engine.
+const MAX_CONNECTIONS: usize = 1500;
 /// Seconds that a client is asked to wait while the model loads.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
 
@@ -68,6 +71,8 @@ impl Proxy {
             let mut response =
                 reply::error(StatusCode::UNAUTHORIZED, "authentication_error", "invalid_api_key", message);
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            // Who has no key shall not hold a connection.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             return response;
         }
         if let Some(refusal) = self.not_ready() {
@@ -95,7 +100,9 @@ impl Proxy {
     fn authorized(&self, headers: &HeaderMap) -> bool {
         let presented = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
         match presented.split_first_chunk::<7>() {
-            Some((scheme, key)) if scheme.eq_ignore_ascii_case(b"bearer ") => self.key.matches(key),
+            Some((scheme, key)) if scheme.eq_ignore_ascii_case(b"bearer ") => {
+                self.key.matches(key.trim_ascii_start())
+            }
             _ => false,
         }
     }
@@ -116,7 +123,10 @@ impl Proxy {
 
     /// For everybody: whether it is ready, and nothing else.
     fn health(&self) -> Response<Reply> {
-        self.not_ready().unwrap_or_else(|| reply::json(StatusCode::OK, &json!({"status": "ok"})))
+        let mut response =
+            self.not_ready().unwrap_or_else(|| reply::json(StatusCode::OK, &json!({"status": "ok"})));
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response
     }
 
     /// For everybody: shows that this listener knows the key, without saying it.
@@ -132,6 +142,16 @@ impl Proxy {
 
     /// Passes the request to the engine and its answer back, both as they come.
     async fn pass_on(&self, mut request: Request<Incoming>) -> Response<Reply> {
+        if [Method::GET, Method::HEAD].contains(request.method()) && !request.body().is_end_stream() {
+            // An engine that does not read such a body would take it for the next request of somebody else.
+            let message = format!("a {} must not have a body", request.method());
+            return reply::error(
+                StatusCode::BAD_REQUEST,
+                "invalid_request_error",
+                "unexpected_body",
+                &message,
+            );
+        }
         let count = self.life.request();
         let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
         let Ok(uri) = format!("http://engine{target}").parse::<Uri>() else {
@@ -180,14 +200,19 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
 
 /// Serves until it is aborted.
 pub(super) async fn serve(listener: TcpListener, proxy: Arc<Proxy>) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else {
             // Out of file descriptors, most likely: let some connections end first.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
         let proxy = Arc::clone(&proxy);
-        tokio::spawn(serve_connection(stream, proxy));
+        tokio::spawn(async move {
+            serve_connection(stream, proxy).await;
+            drop(place);
+        });
     }
 }
 

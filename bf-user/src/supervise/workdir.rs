@@ -105,12 +105,30 @@ pub(crate) fn remove_left(left: &Work) -> io::Result<()> {
     Ok(())
 }
 
-/// The folder for temporary files, unless its path is too long for a socket in it.
+/// The folder for temporary files, unless its path is too long for a socket in it, or somebody else could rename what is
+/// in it.
 fn base(tmpdir: Option<PathBuf>) -> PathBuf {
     tmpdir
-        .filter(|path| path.is_absolute() && path.is_dir())
+        .filter(|path| path.is_absolute())
         .filter(|path| path.as_os_str().len() + free_socket_path_length() < MAX_SOCKET_PATH)
+        .filter(|path| is_safe(path).unwrap_or(false))
         .unwrap_or_else(|| PathBuf::from("/tmp"))
+}
+
+/// Whether only root and we can rename what is in a folder: it and all above it belong to one of us, and others may write
+/// only where the sticky bit keeps them from what is not theirs.
+fn is_safe(folder: &Path) -> io::Result<bool> {
+    const STICKY: u32 = 0o1000;
+    const OTHERS_WRITE: u32 = 0o022;
+    let us = nix::unistd::geteuid().as_raw();
+    for component in fs_err::canonicalize(folder)?.ancestors() {
+        let meta = fs_err::symlink_metadata(component)?;
+        let open = meta.mode() & OTHERS_WRITE != 0 && meta.mode() & STICKY == 0;
+        if !meta.is_dir() || open || ![0, us].contains(&meta.uid()) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 #[cfg(test)]
@@ -136,6 +154,8 @@ mod tests {
         fs_err::create_dir(&long).unwrap();
         assert_eq!(base(Some(long)), Path::new("/tmp"));
         assert_eq!(base(Some(dir.path().to_owned())), dir.path());
+        bf_core::publish::set_mode(dir.path(), 0o777).unwrap();
+        assert_eq!(base(Some(dir.path().to_owned())), Path::new("/tmp"), "others could rename in it");
         assert_eq!(base(None), Path::new("/tmp"));
     }
 }
