@@ -10,6 +10,7 @@
 
 mod answers;
 mod crash;
+mod faults;
 mod json;
 mod killed;
 mod life;

@@ -48,6 +48,13 @@ impl Request {
         self
     }
 
+    /// Gives it a body, of whatever kind.
+    #[must_use]
+    pub fn body(mut self, body: &str) -> Self {
+        self.body = body.into();
+        self
+    }
+
     /// Adds the key.
     #[must_use]
     pub fn key(self, key: &str) -> Self {
