@@ -1,6 +1,7 @@
 //! The audit log: one JSON line for every command that changed a cache or was refused.
 
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 
 use fs_err::os::unix::fs::OpenOptionsExt;
 use serde::Serialize;
@@ -33,10 +34,15 @@ pub fn append(layout: &Layout, command: &[String], result: &str) -> std::io::Res
     let mut text = serde_json::to_vec(&line)?;
     text.push(b'\n');
     let path = layout.audit();
-    let is_new = !path.exists();
-    let mut file = fs_err::OpenOptions::new().append(true).create(true).mode(0o640).open(&path)?;
+    let is_new = fs_err::symlink_metadata(&path).is_err();
+    let mut file = fs_err::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o640)
+        .custom_flags(nix::libc::O_NOFOLLOW) // a link would make us write elsewhere
+        .open(&path)?;
     if is_new {
-        crate::publish::set_mode(&path, 0o640)?; // whatever the umask
+        file.set_permissions(std::fs::Permissions::from_mode(0o640))?; // whatever the umask
     }
     file.write_all(&text)?;
     file.sync_data()
@@ -89,7 +95,6 @@ mod tests {
 
     #[test]
     fn lines_are_appended_and_the_file_is_not_for_everybody() {
-        use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::new(dir.path());
         append(&layout, &["bf-admin".into(), "setup".into()], "ok").unwrap();

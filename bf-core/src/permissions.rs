@@ -1,9 +1,11 @@
-//! Whether everybody can read what a cache offers, and nobody what it does not: modes of all in it, and every folder above it.
+//! Whether everybody can read what a cache offers, and nobody what it does not: modes and owners of all in it, where its
+//! links lead, and every folder above it.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use nix::unistd::{Uid, User, geteuid};
 use serde::Serialize;
 use walkdir::{DirEntry, WalkDir};
 
@@ -51,6 +53,8 @@ fn audience(layout: &Layout, path: &Path) -> Audience {
 /// Looks at every folder above the cache and at everything in it.
 pub fn check(layout: &Layout) -> io::Result<Vec<Problem>> {
     let mut problems = parents(layout.root())?;
+    let real = fs_err::canonicalize(layout.root())?;
+    let owner = fs_err::metadata(&real)?.uid();
     let mut entries = WalkDir::new(layout.root()).follow_links(false).sort_by_file_name().into_iter();
     while let Some(entry) = entries.next() {
         let entry = match entry {
@@ -68,6 +72,11 @@ pub fn check(layout: &Layout) -> io::Result<Vec<Problem>> {
             }
         };
         let who = audience(layout, entry.path());
+        problems.extend(stranger(&entry, owner)?);
+        if entry.path_is_symlink() {
+            problems.extend(foreign_link(entry.path(), &real)); // links have no permissions of their own
+            continue;
+        }
         problems.extend(entry_problem(&entry, who)?);
         if who == Audience::Owner && entry.file_type().is_dir() {
             entries.skip_current_dir(); // what is in a closed folder is nobody's concern
@@ -95,10 +104,46 @@ pub fn parents(cache: &Path) -> io::Result<Vec<Problem>> {
     Ok(problems)
 }
 
-fn entry_problem(entry: &DirEntry, who: Audience) -> io::Result<Option<Problem>> {
-    if entry.path_is_symlink() {
-        return Ok(None); // links have no permissions of their own
+/// What belongs to neither root, nor the cache's owner, nor whoever runs this, can be changed behind their backs.
+fn stranger(entry: &DirEntry, cache_owner: u32) -> io::Result<Option<Problem>> {
+    let metadata = entry.metadata().map_err(io::Error::other)?;
+    let owner = metadata.uid();
+    if owner == 0 || owner == cache_owner || owner == geteuid().as_raw() {
+        return Ok(None);
     }
+    Ok(Some(Problem {
+        path: entry.path().to_owned(),
+        mode: format!("{:04o}", metadata.mode() & 0o7777),
+        message: format!("belongs to {}, not to the cache's owner {}", name(owner), name(cache_owner)),
+        hint: format!("chown -h {} {}", name(cache_owner), entry.path().display()),
+        above_cache: false,
+    }))
+}
+
+/// A user's name, or the number of one that has none.
+fn name(uid: u32) -> String {
+    let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
+    user.map_or_else(|| uid.to_string(), |user| user.name)
+}
+
+/// A link by which the cache offers what is not in it.
+fn foreign_link(link: &Path, root: &Path) -> Option<Problem> {
+    let message = match fs_err::canonicalize(link) {
+        Ok(target) if target.starts_with(root) => return None,
+        Ok(target) => format!("is a link that leads out of the cache, to {}", target.display()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => "is a link that leads to nothing".into(),
+        Err(error) => format!("is a link that cannot be followed: {}", error.kind()),
+    };
+    Some(Problem {
+        path: link.to_owned(),
+        mode: "link".into(),
+        message,
+        hint: format!("rm {}", link.display()),
+        above_cache: false,
+    })
+}
+
+fn entry_problem(entry: &DirEntry, who: Audience) -> io::Result<Option<Problem>> {
     let mode = entry.metadata().map_err(io::Error::other)?.mode() & 0o7777;
     let is_dir = entry.file_type().is_dir();
     let (needed, forbidden, fix) = match (who, is_dir) {
@@ -169,5 +214,41 @@ mod tests {
         chmod(&dir.path().join("closed"), 0o700);
         let problems = parents(&cache).unwrap();
         assert!(problems.iter().any(|problem| problem.above_cache && problem.path.ends_with("closed")));
+    }
+
+    #[test]
+    fn strangers_and_links_that_lead_out_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = dir.path().join("cache");
+        fs_err::create_dir(&cache).unwrap();
+        fs_err::write(cache.join("file"), "").unwrap();
+        let link = |target: &str, name: &str| std::os::unix::fs::symlink(target, cache.join(name)).unwrap();
+        link("file", "inside");
+        link("/etc", "outside");
+        link("gone", "nothing");
+        let layout = Layout::new(&cache);
+        let found = || -> Vec<String> {
+            let inside = check(&layout).unwrap().into_iter().filter(|problem| !problem.above_cache);
+            inside
+                .map(|problem| format!("{}: {}", layout.relative(&problem.path).display(), problem.message))
+                .collect()
+        };
+        chmod(&cache, 0o755);
+        chmod(&cache.join("file"), 0o644);
+        assert_eq!(
+            found(),
+            [
+                "nothing: is a link that leads to nothing",
+                "outside: is a link that leads out of the cache, to /etc"
+            ]
+        );
+        if geteuid().is_root() {
+            std::os::unix::fs::lchown(cache.join("file"), Some(54_321), None).unwrap();
+            assert!(
+                found()[0].starts_with("file: belongs to 54321, not to the cache's owner "),
+                "{:?}",
+                found()
+            );
+        }
     }
 }

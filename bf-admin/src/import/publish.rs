@@ -10,13 +10,21 @@ use std::path::{Path, PathBuf};
 use bf_core::digest;
 use bf_core::model::ModelId;
 use bf_core::model::commit::pseudo_commit;
-use bf_core::publish::{Content, Publisher};
+use bf_core::publish::{self, Content, PublishError, Publisher};
 use bf_core::report::{Exit, Failure, human_bytes};
-use bf_core::site::{LockedFile, LockedModel, Part};
+use bf_core::site::{Layout, LockedFile, LockedModel, Part};
 use fs_err::os::unix::fs::symlink;
 
 use super::source::{Source, SourceFile};
 use crate::printer::Printer;
+
+/// The folders of a model.
+const PARTS: [&str; 3] = ["blobs", "snapshots", "refs"];
+
+/// Refuses a model's folder in which a link would make us read or write elsewhere.
+pub(crate) fn clear(layout: &Layout, folder: &Path) -> Result<(), PublishError> {
+    PARTS.iter().try_for_each(|part| publish::clear(layout, &folder.join(part)))
+}
 
 /// Brings `source` into the cache as the model `id`, and gives what site.lock says of it.
 pub(crate) fn import(
@@ -28,9 +36,10 @@ pub(crate) fn import(
     let folder = publisher.layout().models().join(id.folder_name());
     let stage = publisher.stage(Part::Models)?;
     let tree = stage.path().join(id.folder_name());
-    for part in ["blobs", "snapshots", "refs"] {
+    for part in PARTS {
         fs_err::create_dir_all(tree.join(part))?;
     }
+    clear(publisher.layout(), &folder)?;
     let mut files = Vec::new();
     for file in &source.files {
         printer.progress(&format!("{id}: {} ({})", file.path, human_bytes(file.bytes)));
@@ -110,33 +119,45 @@ fn into_existing(
         publisher.publish(&entry.path(), &folder.join("blobs").join(entry.file_name()), Content::Model)?;
     }
     let snapshot = folder.join("snapshots").join(commit);
-    if !same_links(&snapshot, files) {
+    if link_fault(&snapshot, files).is_some() {
         if fs_err::symlink_metadata(&snapshot).is_ok() {
             publisher.remove(Part::Models, &snapshot)?;
         }
         publisher.publish(&tree.join("snapshots").join(commit), &snapshot, Content::Model)?;
     }
     let main = folder.join("refs/main");
-    if fs_err::read_to_string(&main).ok().as_deref() != Some(commit) {
+    let is_file = fs_err::symlink_metadata(&main).is_ok_and(|metadata| metadata.is_file());
+    if !is_file || fs_err::read_to_string(&main).ok().as_deref() != Some(commit) {
         publisher.publish(&tree.join("refs/main"), &main, Content::Model)?;
     }
     Ok(())
 }
 
-/// Whether a snapshot has exactly these links.
-fn same_links(snapshot: &Path, files: &[LockedFile]) -> bool {
-    let wanted: BTreeMap<PathBuf, PathBuf> =
+/// What in a snapshot is not the link to its blob that an import made, or is there besides them.
+pub(crate) fn link_fault(snapshot: &Path, files: &[LockedFile]) -> Option<String> {
+    let mut wanted: BTreeMap<PathBuf, PathBuf> =
         files.iter().map(|file| (snapshot.join(&file.path), blob_link(file))).collect();
-    let mut found = BTreeMap::new();
-    for entry in walkdir::WalkDir::new(snapshot) {
-        let Ok(entry) = entry else { return false };
+    for entry in walkdir::WalkDir::new(snapshot).follow_root_links(false).sort_by_file_name() {
+        let Ok(entry) = entry else { return Some("its snapshot cannot be read".into()) };
         if entry.file_type().is_dir() {
             continue;
         }
-        let Ok(target) = fs_err::read_link(entry.path()) else { return false };
-        found.insert(entry.into_path(), target);
+        let shown = entry.path().strip_prefix(snapshot).unwrap_or(entry.path()).display();
+        let target = fs_err::read_link(entry.path()).ok();
+        match (wanted.remove(entry.path()), target) {
+            (None, None | Some(_)) if entry.depth() == 0 => {
+                return Some("its snapshot is not a folder".into());
+            }
+            (None, _) => return Some(format!("{shown} is foreign: no import put it there")),
+            (Some(_), None) => return Some(format!("{shown} is a copy instead of a link to its blob")),
+            (Some(own), Some(target)) if own != target => {
+                return Some(format!("{shown} leads to {} instead of its blob", target.display()));
+            }
+            (Some(_), Some(_)) => {}
+        }
     }
-    found == wanted
+    let missing = wanted.keys().next()?;
+    Some(format!("{} is missing", missing.strip_prefix(snapshot).unwrap_or(missing).display()))
 }
 
 #[cfg(test)]
@@ -145,7 +166,6 @@ mod tests {
     use bf_core::model::{Location, Root};
     use bf_core::publish::Policy;
     use bf_core::report::Format;
-    use bf_core::site::Layout;
 
     use super::*;
     use crate::testing::gguf;

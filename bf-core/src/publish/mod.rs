@@ -6,9 +6,11 @@
 
 mod modes;
 mod stage;
+mod way;
 
 pub use modes::{Content, Policy, private_folder, set_mode};
 pub use stage::Stage;
+pub use way::{PublishError, clear, clear_parts};
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -27,8 +29,9 @@ pub struct Publisher<'a> {
 
 impl<'a> Publisher<'a> {
     /// Removes what killed runs left in the staging folders, makes the folders of the parts, and is ready.
-    pub fn new(guard: &'a SiteGuard, policy: Policy) -> io::Result<Self> {
+    pub fn new(guard: &'a SiteGuard, policy: Policy) -> Result<Self, PublishError> {
         let publisher = Self { guard, policy };
+        clear_parts(publisher.layout())?;
         for part in Part::ALL {
             publisher.folder(&publisher.layout().part(part))?;
             let staging = publisher.layout().staging(part);
@@ -51,16 +54,18 @@ impl<'a> Publisher<'a> {
     }
 
     /// Makes a folder that everybody may read, with every missing folder above it inside the cache.
-    pub fn folder(&self, path: &Path) -> io::Result<()> {
-        let mut missing: Vec<&Path> = path
-            .ancestors()
-            .take_while(|folder| folder.starts_with(self.layout().root()) && !folder.exists())
-            .collect();
-        missing.reverse();
-        for folder in missing {
-            fs_err::create_dir(folder)?;
-            self.policy.seal_folder(folder)?;
-            flush_parent(folder)?;
+    ///
+    /// # Errors
+    /// [`PublishError::InTheWay`] when something else than a folder is there, or on the way to it: a link would make us
+    /// write somewhere else.
+    pub fn folder(&self, path: &Path) -> Result<(), PublishError> {
+        for folder in way::folders(self.layout().root(), path) {
+            if way::is_folder(&folder)? {
+                continue;
+            }
+            fs_err::create_dir(&folder)?;
+            self.policy.seal_folder(&folder)?;
+            flush_parent(&folder)?;
         }
         Ok(())
     }
@@ -73,17 +78,17 @@ impl<'a> Publisher<'a> {
     /// Publishes a staged file or folder under its final name, which must not exist yet or be a file.
     ///
     /// Flushes it and sets its modes first. The folder of the final name is made if it is missing.
-    pub fn publish(&self, staged: &Path, to: &Path, content: Content) -> io::Result<()> {
+    pub fn publish(&self, staged: &Path, to: &Path, content: Content) -> Result<(), PublishError> {
         self.policy.seal(staged, content)?;
         if let Some(parent) = to.parent() {
             self.folder(parent)?;
         }
         fs_err::rename(staged, to)?;
-        flush_parent(to)
+        Ok(flush_parent(to)?)
     }
 
     /// Publishes a small file with these bytes, replacing an older one at once.
-    pub fn file(&self, part: Part, to: &Path, bytes: &[u8]) -> io::Result<()> {
+    pub fn file(&self, part: Part, to: &Path, bytes: &[u8]) -> Result<(), PublishError> {
         let stage = self.stage(part)?;
         let staged = stage.path().join("file");
         fs_err::File::create(&staged)?.write_all(bytes)?;
@@ -92,12 +97,15 @@ impl<'a> Publisher<'a> {
 
     /// Moves a published thing out of sight into the staging folder of its part and removes it there, so that no
     /// reader ever sees a half of it.
-    pub fn remove(&self, part: Part, path: &Path) -> io::Result<()> {
+    pub fn remove(&self, part: Part, path: &Path) -> Result<(), PublishError> {
+        if let Some(parent) = path.parent() {
+            clear(self.layout(), parent)?;
+        }
         let stage = self.stage(part)?;
         let aside: PathBuf = stage.path().join("removed");
         fs_err::rename(path, &aside)?;
         flush_parent(path)?;
-        remove(&aside)
+        Ok(remove(&aside)?)
     }
 }
 
@@ -177,5 +185,39 @@ mod tests {
         publisher.file(Part::Top, &path, b"two").unwrap();
         assert_eq!(fs_err::read_to_string(&path).unwrap(), "two");
         assert_eq!(mode(&path), 0o644);
+    }
+
+    #[test]
+    fn nothing_is_written_through_a_link() {
+        let (dir, guard) = setup();
+        let outside = tempfile::tempdir().unwrap();
+        let publisher = Publisher::new(&guard, Policy::default()).unwrap();
+        let model = publisher.layout().models().join("model");
+        publisher.folder(&model).unwrap();
+        std::os::unix::fs::symlink(outside.path(), model.join("refs")).unwrap();
+        let failures = [
+            publisher.file(Part::Models, &model.join("refs/main"), b"x").unwrap_err(),
+            publisher.folder(&model.join("refs/deep")).unwrap_err(),
+            publisher.remove(Part::Models, &model.join("refs/main")).unwrap_err(),
+        ];
+        for failure in failures.map(crate::report::Failure::from) {
+            assert_eq!((failure.code, failure.exit), ("link_in_the_way", crate::report::Exit::Invalid));
+            assert!(failure.message.contains("refs is a link"), "{failure}");
+        }
+        assert_eq!(fs_err::read_dir(outside.path()).unwrap().count(), 0);
+
+        // Nor a part of the cache, nor the audit log.
+        for name in ["engines", "audit.jsonl"] {
+            let path = dir.path().join(name);
+            if path.exists() {
+                fs_err::remove_dir_all(&path).unwrap();
+            }
+            std::os::unix::fs::symlink(outside.path().join(name), &path).unwrap();
+            let failure =
+                crate::report::Failure::from(Publisher::new(&guard, Policy::default()).unwrap_err());
+            assert!(failure.message.contains(name), "{failure}");
+            fs_err::remove_file(path).unwrap();
+        }
+        assert_eq!(fs_err::read_dir(outside.path()).unwrap().count(), 0);
     }
 }

@@ -1,0 +1,110 @@
+//! The way from a cache's root to what is published: real folders, never a link that would make us write elsewhere.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::report::{Exit, Explain};
+use crate::site::{Layout, Part};
+
+/// Why something cannot be published.
+#[derive(Debug, Error)]
+pub enum PublishError {
+    /// A link, or a file where a folder should be.
+    #[error("{} is {what}, where the cache must have {wanted} of its own", path.display())]
+    InTheWay {
+        /// What is in the way.
+        path: PathBuf,
+        /// What it is.
+        what: String,
+        /// What should be there.
+        wanted: &'static str,
+    },
+    /// Anything else; the message names the path.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Explain for PublishError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::InTheWay { .. } => "link_in_the_way",
+            Self::Io(error) => error.code(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::InTheWay { path, .. } => Some(format!(
+                "nothing is written through it; find out who made it, then `rm {}` and run `bf-admin setup`",
+                path.display()
+            )),
+            Self::Io(error) => error.hint(),
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::InTheWay { .. } => Exit::Invalid,
+            Self::Io(error) => error.exit(),
+        }
+    }
+}
+
+/// The folders below `root` on the way to `path`, and `path` itself, from above.
+pub(super) fn folders(root: &Path, path: &Path) -> Vec<PathBuf> {
+    let inside = path.ancestors().take_while(|folder| folder.starts_with(root) && *folder != root);
+    let mut folders: Vec<PathBuf> = inside.map(Path::to_owned).collect();
+    folders.reverse();
+    folders
+}
+
+/// Whether there is a folder at `path`; not, when there is nothing.
+pub(super) fn is_folder(path: &Path) -> Result<bool, PublishError> {
+    look(path, "a folder", std::fs::Metadata::is_dir)
+}
+
+fn look(
+    path: &Path,
+    wanted: &'static str,
+    good: fn(&std::fs::Metadata) -> bool,
+) -> Result<bool, PublishError> {
+    match fs_err::symlink_metadata(path) {
+        Ok(metadata) if good(&metadata) => Ok(true),
+        Ok(metadata) => {
+            let what = match fs_err::read_link(path) {
+                Ok(target) => format!("a link to {}", target.display()),
+                Err(_) if metadata.is_dir() => "a folder".into(),
+                Err(_) => "no folder".into(),
+            };
+            Err(PublishError::InTheWay { path: path.to_owned(), what, wanted })
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether the way to the folder at `path`, and the folder itself, are clear, as far as they are there.
+///
+/// # Errors
+/// [`PublishError::InTheWay`] names the first that is a link or no folder.
+pub fn clear(layout: &Layout, path: &Path) -> Result<(), PublishError> {
+    for folder in folders(layout.root(), path) {
+        if !is_folder(&folder)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the parts of the cache, their staging folders and the audit log are clear.
+///
+/// # Errors
+/// As [`clear`].
+pub fn clear_parts(layout: &Layout) -> Result<(), PublishError> {
+    for part in Part::ALL {
+        clear(layout, &layout.staging(part))?;
+    }
+    look(&layout.audit(), "a file", std::fs::Metadata::is_file).map(|_| ())
+}
