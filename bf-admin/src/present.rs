@@ -4,26 +4,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use bf_core::digest;
 use bf_core::model::{self, Location, ModelId, Root, WeightFormat};
 use bf_core::report::{Exit, Failure};
 use bf_core::service::{self, Native};
 use bf_core::settings::Environment;
-use bf_core::site::{DeclaredModel, Layout, Locked, LockedFile, LockedModel};
+use bf_core::site::{DeclaredModel, Layout, Locked, LockedEngine, LockedFile, LockedModel};
 use bf_core::spec::ResourceSpecs;
+use bf_core::{digest, publish};
 use nix::sys::statvfs::statvfs;
+use walkdir::WalkDir;
 
 use crate::engine::{self, Interpreter};
-use crate::import::Source;
+use crate::import::{self, Source};
 use crate::locate::Site;
 use crate::plan;
 
 /// How closely files are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Depth {
-    /// They are there, with their size.
+    /// They are there, with their size, nothing is among them that is not theirs, and links are as they were made.
     Quick,
-    /// Their SHA-256 is that of the lock.
+    /// And their SHA-256 is that of the lock.
     Full,
 }
 
@@ -104,21 +105,25 @@ pub(crate) fn gather(
     site: &Site,
     locked: &Locked,
     update: &BTreeSet<ModelId>,
+    depth: Depth,
     environment: &Environment,
 ) -> Result<Present, Failure> {
     let mut present = tops(site)?;
     for (id, wanted) in &site.declared.engines {
-        let mut facts = engine(&site.layout, locked, id, Depth::Quick);
+        let mut facts = engine(&site.layout, locked, id, depth);
         // One that does not run is told when it is to be installed with.
         facts.python = wanted.python.as_deref().and_then(|python| engine::named(python).ok());
         if plan::engine_need(wanted, locked.engines.get(id), &facts).is_some() {
-            facts.interpreter = Some(engine::find(wanted.python.as_deref(), site.layout.root(), environment));
+            facts.interpreter = Some(
+                engine_way(&site.layout, id, &facts)
+                    .and_then(|()| engine::find(wanted.python.as_deref(), site.layout.root(), environment)),
+            );
         }
         present.engines.insert(id.clone(), facts);
     }
     for wanted in &site.declared.models {
         let update = update.contains(&wanted.repo);
-        let facts = model(&site.layout, locked, wanted, update);
+        let facts = model(&site.layout, locked, wanted, update, depth);
         present.models.insert(wanted.repo.clone(), facts);
     }
     Ok(present)
@@ -159,11 +164,50 @@ pub(crate) fn engine(layout: &Layout, locked: &Locked, id: &str, depth: Depth) -
     let own = locked.engines.get(id);
     EngineFacts {
         native: native(layout, id),
-        disk: own.map_or(Disk::Absent, |own| files(&layout.engine(id, &own.version), &own.files, depth)),
+        disk: own.map_or(Disk::Absent, |own| locked_engine(layout, id, own, depth)),
         python_is_there: own.is_some_and(|own| Path::new(&own.python).is_file()),
         python: None,
         interpreter: None,
     }
+}
+
+/// An engine as the lock has it, in its folder, with nothing else in it.
+pub(crate) fn locked_engine(layout: &Layout, id: &str, own: &LockedEngine, depth: Depth) -> Disk {
+    let folder = layout.engine(id, &own.version);
+    if let Err(error) = publish::clear(layout, &folder) {
+        return Disk::Drifted(error.to_string());
+    }
+    match files(&folder, &own.files, depth) {
+        Disk::Whole => foreign(&folder, &own.files).map_or(Disk::Whole, Disk::Drifted),
+        other => other,
+    }
+}
+
+/// What is in a folder and is not in the lock, or leads out of the folder.
+fn foreign(folder: &Path, locked: &[LockedFile]) -> Option<String> {
+    let own: BTreeSet<&Path> = locked.iter().map(|file| Path::new(&file.path)).collect();
+    for entry in WalkDir::new(folder).sort_by_file_name() {
+        let Ok(entry) = entry else { return Some("its folder cannot be read".into()) };
+        if entry.file_type().is_dir() {
+            continue;
+        }
+        let below = entry.path().strip_prefix(folder).unwrap_or(entry.path());
+        if !own.contains(below) {
+            return Some(format!("{} is foreign: no installation put it there", below.display()));
+        }
+        let inside =
+            |target: PathBuf| fs_err::canonicalize(folder).is_ok_and(|root| target.starts_with(root));
+        if entry.path_is_symlink() && !fs_err::canonicalize(entry.path()).is_ok_and(inside) {
+            return Some(format!("{} is a link that leads out of the engine", below.display()));
+        }
+    }
+    None
+}
+
+/// Whether the folder that an engine is installed into is not a link.
+fn engine_way(layout: &Layout, id: &str, facts: &EngineFacts) -> Result<(), Failure> {
+    let Ok(native) = &facts.native else { return Ok(()) };
+    Ok(publish::clear(layout, &layout.engine(id, &native.version))?)
 }
 
 /// The package of an engine's definition.
@@ -176,9 +220,9 @@ pub(crate) fn native(layout: &Layout, id: &str) -> Result<Native, Failure> {
     })
 }
 
-fn model(layout: &Layout, locked: &Locked, wanted: &DeclaredModel, update: bool) -> ModelFacts {
+fn model(layout: &Layout, locked: &Locked, wanted: &DeclaredModel, update: bool, depth: Depth) -> ModelFacts {
     let own = locked.models.get(&wanted.repo.to_string());
-    let depth = if update { Depth::Full } else { Depth::Quick };
+    let depth = if update { Depth::Full } else { depth };
     let disk = locked_model(layout, &wanted.repo, own, depth);
     let loadable = loadable(layout, &wanted.repo);
     let needed = disk != Disk::Whole || update;
@@ -193,12 +237,23 @@ fn model(layout: &Layout, locked: &Locked, wanted: &DeclaredModel, update: bool)
 pub(crate) fn locked_model(layout: &Layout, id: &ModelId, own: Option<&LockedModel>, depth: Depth) -> Disk {
     let Some(own) = own else { return Disk::Absent };
     let folder = layout.models().join(id.folder_name());
-    let disk = files(&folder.join("snapshots").join(&own.commit), &own.files, depth);
-    let main = fs_err::read_to_string(folder.join("refs/main")).unwrap_or_default();
-    if disk == Disk::Whole && main.trim() != own.commit {
+    if let Err(error) = import::clear(layout, &folder) {
+        return Disk::Drifted(error.to_string());
+    }
+    let snapshot = folder.join("snapshots").join(&own.commit);
+    let disk = files(&snapshot, &own.files, depth);
+    if disk != Disk::Whole {
+        return disk;
+    }
+    if let Some(fault) = import::link_fault(&snapshot, &own.files) {
+        return Disk::Drifted(fault);
+    }
+    let main = folder.join("refs/main");
+    let is_file = fs_err::symlink_metadata(&main).is_ok_and(|metadata| metadata.is_file());
+    if !is_file || fs_err::read_to_string(&main).unwrap_or_default().trim() != own.commit {
         return Disk::Drifted("refs/main does not name the revision of site.lock".into());
     }
-    disk
+    Disk::Whole
 }
 
 /// Whether the cache has the model in a state that can be loaded.
@@ -215,10 +270,27 @@ pub(crate) fn source(
     format: Option<WeightFormat>,
     compare: bool,
 ) -> Result<SourceFacts, Failure> {
+    apart(layout, path)?;
+    import::clear(layout, &layout.models().join(id.folder_name()))?;
     let source = Source::read(path, id, format)?;
     space(layout, id, &source)?;
     let commit = if compare { Some(source.commit()?) } else { None };
     Ok(SourceFacts { source, commit })
+}
+
+/// Refuses a source that is a part of the cache, or that the cache is a part of: the cache would be copied into itself.
+fn apart(layout: &Layout, path: &Path) -> Result<(), Failure> {
+    let Ok(real) = fs_err::canonicalize(path) else { return Ok(()) }; // its own failure says why
+    let cache = layout.root();
+    let message = if real.starts_with(cache) {
+        format!("{} cannot be imported: it is in the cache {} itself", path.display(), cache.display())
+    } else if cache.starts_with(&real) {
+        format!("{} cannot be imported: the cache {} is in it", path.display(), cache.display())
+    } else {
+        return Ok(());
+    };
+    Err(Failure::new(Exit::Invalid, "source_is_cache", message)
+        .with_hint("name the folder that holds this model's files, outside of the cache"))
 }
 
 /// Refuses what does not fit. Files of a length that the model's blobs have already are taken to be there.

@@ -10,7 +10,7 @@ use bf_core::publish::{Policy, Publisher, set_mode};
 use bf_core::report::{Exit, Failure};
 use bf_core::site::{Declared, Layout};
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{Group, Uid, User};
+use nix::unistd::{Gid, Group, Uid, User};
 
 /// How far a missing cache may be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,20 +105,26 @@ fn make_folder(root: &Path, make: Make, policy: Policy) -> io::Result<()> {
     Ok(())
 }
 
+/// What to do about a group that there is not.
+pub(crate) const GROUP_HINT: &str = "`getent group` lists the groups";
+
+/// The group with this name, if this machine has it.
+pub(crate) fn group(name: &str) -> io::Result<Option<Gid>> {
+    Ok(Group::from_name(name).map_err(io::Error::from)?.map(|group| group.gid))
+}
+
 /// The modes and the group that a site declares; without a declaration those of the guide.
 pub(crate) fn policy(declared: Option<&Declared>) -> Result<Policy, Failure> {
     let Some(declared) = declared else { return Ok(Policy::default()) };
     let group = match &declared.group {
         None => None,
         Some(name) => {
-            let found = Group::from_name(name).map_err(io::Error::from)?;
             let unknown = || {
                 let message =
                     format!("{}: there is no group {name} on this machine", declared.path.display());
-                Failure::new(Exit::Invalid, "group_not_found", message)
-                    .with_hint("`getent group` lists the groups")
+                Failure::new(Exit::Invalid, "group_not_found", message).with_hint(GROUP_HINT)
             };
-            Some(found.ok_or_else(unknown)?.gid)
+            Some(group(name)?.ok_or_else(unknown)?)
         }
     };
     Ok(Policy { file_mode: declared.file_mode, group })

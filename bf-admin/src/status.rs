@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 
 use bf_core::model::ModelId;
 use bf_core::permissions;
-use bf_core::report::{Failure, Report, table};
-use bf_core::site::{Declared, Layout, Locked};
+use bf_core::publish::{PublishError, clear};
+use bf_core::report::{Explain, Failure, Report, table};
+use bf_core::site::{Declared, Layout, Locked, Part};
 use serde::Serialize;
 
+use crate::import;
 use crate::locate::Site;
 use crate::plan::{engine_fault, engine_need};
 use crate::present::{self, Depth, Disk, Present};
@@ -42,6 +44,18 @@ pub(crate) struct Item {
     pub(crate) detail: String,
     /// Where it is, or should be.
     pub(crate) path: PathBuf,
+    /// What mends it.
+    pub(crate) hint: Option<String>,
+}
+
+impl Item {
+    /// Adds what mends it, when there is something to mend.
+    fn mended_by(mut self, hint: impl FnOnce() -> String) -> Self {
+        if !fine(self.state) && self.hint.is_none() {
+            self.hint = Some(hint());
+        }
+        self
+    }
 }
 
 /// The whole cache.
@@ -65,11 +79,14 @@ impl Report for Status {
             vec![state, item.kind.to_owned(), item.name.clone(), item.detail.clone()]
         });
         table(out, &["STATE", "KIND", "NAME", "DETAIL"], rows)?;
-        if self.in_sync {
-            writeln!(out, "in sync")
-        } else {
-            writeln!(out, "not in sync: `bf-admin setup --dry-run` shows what it would change")
+        let mut said: Vec<&str> = Vec::new();
+        for hint in self.items.iter().filter_map(|item| item.hint.as_deref()) {
+            if !said.contains(&hint) {
+                writeln!(out, "hint: {hint}")?;
+                said.push(hint);
+            }
         }
+        writeln!(out, "{}", if self.in_sync { "in sync" } else { "not in sync" })
     }
 
     fn quiet(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -87,14 +104,27 @@ pub(crate) fn of(site: &Site, depth: Depth) -> Result<Status, Failure> {
     let (layout, declared) = (&site.layout, &site.declared);
     let locked = Locked::load(layout)?;
     let present = present::tops(site)?;
-    let mut items = vec![specs(layout, &present)];
+    let mut items = vec![specs(layout, &present).mended_by(|| setup(Depth::Quick))];
     engines(&mut items, layout, declared, &locked, depth);
     models(&mut items, layout, declared, &locked, depth);
-    items.push(site_yaml(layout, declared, &present));
+    items.push(site_yaml(layout, declared, &present).mended_by(|| setup(Depth::Quick)));
     if layout.root().is_dir() {
         permissions(&mut items, layout)?;
     }
     Ok(Status { in_sync: items.iter().all(|item| fine(item.state)), items })
+}
+
+/// The command that repairs what was found at this depth.
+fn setup(depth: Depth) -> String {
+    match depth {
+        Depth::Quick => "`bf-admin setup` mends it".into(),
+        Depth::Full => "`bf-admin setup --full` mends it".into(),
+    }
+}
+
+/// The hint about a link that stands where the cache must have a folder: no command of ours writes through it.
+fn way(clear: Result<(), PublishError>) -> Option<String> {
+    clear.err().and_then(|error| error.hint())
 }
 
 fn item(
@@ -104,7 +134,7 @@ fn item(
     state: State,
     detail: impl Into<String>,
 ) -> Item {
-    Item { kind, name: name.into(), state, detail: detail.into(), path }
+    Item { kind, name: name.into(), state, detail: detail.into(), path, hint: None }
 }
 
 fn specs(layout: &Layout, present: &Present) -> Item {
@@ -137,23 +167,32 @@ fn engines(items: &mut Vec<Item>, layout: &Layout, declared: &Declared, locked: 
         let own = locked.engines.get(id);
         let version = own.map(|own| own.version.clone()).unwrap_or_default();
         let path = layout.engine(id, &version);
-        let (state, detail) = match (engine_fault(id, wanted, &facts), engine_need(wanted, own, &facts)) {
+        let fault = engine_fault(id, wanted, &facts);
+        let hint = fault.as_ref().map_or_else(|| way(clear(layout, &path)), |fault| fault.hint.clone());
+        let (state, detail) = match (fault, engine_need(wanted, own, &facts)) {
             (Some(failure), _) => (State::Drifted, failure.message),
             (None, None) => (State::Present, version),
             (None, Some(why)) => match facts.disk {
+                Disk::Absent
+                    if own.is_none() && !subfolders(&layout.part(Part::Engines).join(id)).is_empty() =>
+                {
+                    (State::Drifted, "not in site.lock: its bytes cannot be checked".into())
+                }
                 Disk::Absent => (State::Missing, why),
                 Disk::Damaged(_) => (State::Damaged, why),
                 Disk::Whole | Disk::Drifted(_) => (State::Drifted, why),
             },
         };
-        items.push(item("engine", id, path, state, detail));
+        let item = Item { hint, ..item("engine", id, path, state, detail) };
+        items.push(item.mended_by(|| setup(depth)));
     }
     for (id, own) in locked.engines.iter().filter(|(id, _)| !declared.engines.contains_key(*id)) {
         let path = layout.engine(id, &own.version);
-        let disk = present::files(&path, &own.files, depth);
-        items.extend(undeclared("engine", id, path, disk));
+        let disk = present::locked_engine(layout, id, own, depth);
+        let hint = || format!("declare it again, or `rm -r {}`", path.display());
+        items.extend(undeclared("engine", id, &path, disk).map(|item| item.mended_by(hint)));
     }
-    for (id, path) in subfolders(&layout.part(bf_core::site::Part::Engines)) {
+    for (id, path) in subfolders(&layout.part(Part::Engines)) {
         for (version, path) in subfolders(&path) {
             if locked.engines.get(&id).is_none_or(|own| own.version != version) {
                 items.push(item("engine", format!("{id} {version}"), path, State::Unmanaged, "not declared"));
@@ -171,18 +210,24 @@ fn models(items: &mut Vec<Item>, layout: &Layout, declared: &Declared, locked: &
             Disk::Drifted(why) => (State::Drifted, why),
             Disk::Damaged(why) => (State::Damaged, why),
             Disk::Absent if own.is_none() && present::loadable(layout, &wanted.repo) => {
-                (State::Present, "not in site.lock: its bytes cannot be checked".into())
+                (State::Drifted, "not in site.lock: its bytes cannot be checked".into())
             }
             Disk::Absent => (State::Missing, String::new()),
         };
-        items.push(item("model", wanted.repo.to_string(), folder(layout, &wanted.repo), state, detail));
+        let folder = folder(layout, &wanted.repo);
+        let hint = way(import::clear(layout, &folder));
+        let item = Item { hint, ..item("model", wanted.repo.to_string(), folder, state, detail) };
+        let has_source = wanted.path.as_ref().is_some_and(|path| path.exists());
+        items.push(item.mended_by(|| if has_source { setup(depth) } else { import_again(&wanted.repo) }));
     }
     let is_declared = |repo: &ModelId| declared.models.iter().any(|model| model.repo == *repo);
     for (name, own) in &locked.models {
         let Ok(repo) = ModelId::parse_stored(name) else { continue };
         if !is_declared(&repo) {
             let disk = present::locked_model(layout, &repo, Some(own), depth);
-            items.extend(undeclared("model", name, folder(layout, &repo), disk));
+            let folder = folder(layout, &repo);
+            let hint = || way(import::clear(layout, &folder)).unwrap_or_else(|| import_again(&repo));
+            items.extend(undeclared("model", name, &folder, disk).map(|item| item.mended_by(hint)));
         }
     }
     for (name, path) in subfolders(&layout.models()) {
@@ -194,17 +239,24 @@ fn models(items: &mut Vec<Item>, layout: &Layout, declared: &Declared, locked: &
     }
 }
 
+/// The command that brings back a model whose source is not at hand.
+fn import_again(repo: &ModelId) -> String {
+    format!("`bf-admin model import DIR --as {repo}` mends it, from the files it came from")
+}
+
 fn folder(layout: &Layout, repo: &ModelId) -> PathBuf {
     layout.models().join(repo.folder_name())
 }
 
 /// What is in the lock and not in site.yaml: nobody misses it, but what is there of it must be whole.
-fn undeclared(kind: &'static str, name: &str, path: PathBuf, disk: Disk) -> Option<Item> {
+fn undeclared(kind: &'static str, name: &str, path: &Path, disk: Disk) -> Option<Item> {
     match disk {
         Disk::Absent => None,
-        Disk::Whole => Some(item(kind, name, path, State::Unmanaged, "in site.lock, not declared")),
-        Disk::Drifted(why) => Some(item(kind, name, path, State::Drifted, why)),
-        Disk::Damaged(why) => Some(item(kind, name, path, State::Damaged, why)),
+        Disk::Whole => {
+            Some(item(kind, name, path.to_owned(), State::Unmanaged, "in site.lock, not declared"))
+        }
+        Disk::Drifted(why) => Some(item(kind, name, path.to_owned(), State::Drifted, why)),
+        Disk::Damaged(why) => Some(item(kind, name, path.to_owned(), State::Damaged, why)),
     }
 }
 
@@ -231,8 +283,11 @@ fn permissions(items: &mut Vec<Item>, layout: &Layout) -> Result<(), Failure> {
         let name = layout.relative(&problem.path).display().to_string();
         let name = if name.is_empty() { "cache".into() } else { name };
         let state = if problem.above_cache { State::Unmanaged } else { State::Drifted };
-        let detail = format!("{} ({}); {}", problem.message, problem.mode, problem.hint);
-        items.push(item("permissions", name, problem.path, state, detail));
+        let detail = format!("{} ({})", problem.message, problem.mode);
+        items.push(Item {
+            hint: Some(problem.hint),
+            ..item("permissions", name, problem.path, state, detail)
+        });
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use bf_core::model::ModelId;
 use bf_core::permissions;
+use bf_core::publish::clear_parts;
 use bf_core::report::{Exit, Failure};
 use bf_core::site::Locked;
 use clap::Args;
@@ -12,8 +13,9 @@ use crate::apply::{self, Done};
 use crate::cli::Context;
 use crate::locate::{self, Site};
 use crate::plan::{Section, Step, plan};
+use crate::present::{self, Depth};
+use crate::printer;
 use crate::session::{self, Make};
-use crate::{present, printer};
 
 /// Options of `setup`.
 #[derive(Debug, Args)]
@@ -27,6 +29,9 @@ pub(crate) struct Setup {
     /// Compare a model that is there with its source, and import it again if they differ
     #[arg(long, value_name = "MODEL")]
     update: Vec<ModelId>,
+    /// Compare the SHA-256 of every file in site.lock as well, and repair what differs
+    #[arg(long)]
+    full: bool,
 }
 
 impl Setup {
@@ -34,11 +39,13 @@ impl Setup {
     pub(super) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let site = locate::site(context)?;
         self.check_updates(&site)?;
+        // A dry run fails where the real one does.
+        let policy = session::policy(Some(&site.declared))?;
         let mut done = if self.dry_run {
+            clear_parts(&site.layout)?;
             let locked = Locked::load(&site.layout)?;
             Done::planned(self.steps(context, &site, &locked)?, site.layout.root().to_owned())
         } else {
-            let policy = session::policy(Some(&site.declared))?;
             session::run(&site.layout, &context.command, Make::WithParents, policy, |publisher| {
                 let mut locked = Locked::load(&site.layout)?;
                 let steps = self.steps(context, &site, &locked)?;
@@ -60,12 +67,21 @@ impl Setup {
 
     fn steps(&self, context: &Context, site: &Site, locked: &Locked) -> Result<Vec<Step>, Failure> {
         let update: BTreeSet<ModelId> = self.update.iter().cloned().collect();
-        let present = present::gather(site, locked, &update, &context.environment)?;
+        let depth = if self.full { Depth::Full } else { Depth::Quick };
+        let present = present::gather(site, locked, &update, depth, &context.environment)?;
         Ok(plan(&site.declared, locked, &present, &self.only))
+    }
+
+    fn leaves_out(&self, section: Section) -> bool {
+        !self.only.is_empty() && !self.only.contains(&section)
     }
 
     /// `--update` of something that is not declared, or has no source, would do nothing in silence.
     fn check_updates(&self, site: &Site) -> Result<(), Failure> {
+        if let Some(repo) = self.update.first().filter(|_| self.leaves_out(Section::Models)) {
+            let message = format!("`--update {repo}` is about a model, and `--only` leaves the models out");
+            return Err(Failure::new(Exit::Usage, "usage", message).with_hint("add `models` to `--only`"));
+        }
         for repo in &self.update {
             let declared = site.declared.models.iter().find(|model| model.repo == *repo);
             if declared.is_none_or(|model| model.path.is_none()) {

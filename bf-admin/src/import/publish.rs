@@ -145,7 +145,7 @@ pub(crate) fn link_fault(snapshot: &Path, files: &[LockedFile]) -> Option<String
         let shown = entry.path().strip_prefix(snapshot).unwrap_or(entry.path()).display();
         let target = fs_err::read_link(entry.path()).ok();
         match (wanted.remove(entry.path()), target) {
-            (None, None | Some(_)) if entry.depth() == 0 => {
+            (None, _) if entry.depth() == 0 => {
                 return Some("its snapshot is not a folder".into());
             }
             (None, _) => return Some(format!("{shown} is foreign: no import put it there")),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use bf_core::digest;
 use bf_core::model::commit::pseudo_commit;
 use bf_core::model::snapshot::{Snapshot, SnapshotFile};
-use bf_core::model::{ModelId, WeightFormat, format, inspect};
+use bf_core::model::{ModelError, ModelId, WeightFormat, format, inspect};
 use bf_core::report::{Exit, Failure};
 use walkdir::{DirEntry, WalkDir};
 
@@ -80,7 +80,7 @@ impl Source {
         if let Some(format) = format {
             source.keep(id, format)?;
         }
-        inspect::facts(id, named, &source.snapshot(), format)?;
+        inspect::facts(id, named, &source.snapshot(), format).map_err(unsound)?;
         Ok(source)
     }
 
@@ -145,7 +145,7 @@ impl Source {
         let snapshot = self.snapshot();
         let Ok(Some(set)) = format::choose(&snapshot, Some(wanted)) else {
             // `facts` says what there is instead, or what is wrong with it.
-            inspect::facts(id, &self.named, &snapshot, Some(wanted))?;
+            inspect::facts(id, &self.named, &snapshot, Some(wanted)).map_err(unsound)?;
             return Ok(());
         };
         let (kept, left): (Vec<_>, Vec<_>) = std::mem::take(&mut self.files).into_iter().partition(|file| {
@@ -212,6 +212,17 @@ fn take(entry: &DirEntry, path: String, bounds: &[PathBuf]) -> Result<Option<Sou
         return Err(refused(entry.path(), "it is neither a file nor a folder"));
     }
     Ok(Some(SourceFile { path, file, bytes: metadata.len() }))
+}
+
+/// What is wrong with a source is mended at the source.
+fn unsound(error: ModelError) -> Failure {
+    let damaged = matches!(error, ModelError::Damaged { .. });
+    let failure = Failure::from(error);
+    if damaged {
+        failure.with_hint("copy or fetch that file again where it lies; nothing of it was imported")
+    } else {
+        failure
+    }
 }
 
 fn plain(name: &str) -> bool {

@@ -20,8 +20,13 @@ fn setup(site: &Site) -> usize {
     let context = testing::context(None, None);
     session::run(&site.layout, &context.command, Make::WithParents, Policy::default(), |publisher| {
         let mut locked = Locked::load(&site.layout)?;
-        let present =
-            present::gather(site, &locked, &std::collections::BTreeSet::new(), &context.environment)?;
+        let present = present::gather(
+            site,
+            &locked,
+            &std::collections::BTreeSet::new(),
+            Depth::Quick,
+            &context.environment,
+        )?;
         let steps = plan::plan(&site.declared, &locked, &present, &[]);
         let done = apply::apply(publisher, &mut locked, steps, context.printer);
         assert!(done.failures.is_empty(), "{:?}", done.failures);
