@@ -9,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 
 use bf_core::publish::Policy;
 use bf_core::report::{Exit, Failure};
-use bf_core::site::{self, Declared, Layout, trusted};
+use bf_core::site::{self, Declared, Layout, SiteError, trusted};
 
 use crate::cli::Context;
 use crate::printer;
@@ -87,6 +87,7 @@ fn read(path: &Path) -> Result<Site, Failure> {
     let (folder, declared_root) = (real(&folder)?, real(&declared.cache_dir)?);
     let is_copy = folder == declared_root || is_cache(&folder);
     let root = if is_copy { folder } else { declared_root };
+    usable(&root)?;
     declared.cache_dir.clone_from(&root);
     Ok(Site { declared, layout: Layout::new(root), shown: path.to_owned(), is_copy })
 }
@@ -121,7 +122,9 @@ pub(crate) fn named(context: &Context) -> Option<Layout> {
 /// It may not exist yet.
 pub(crate) fn cache(context: &Context) -> Result<Layout, Failure> {
     if let Some(cache) = named(context) {
-        return Ok(Layout::new(real(cache.root())?));
+        let root = real(cache.root())?;
+        usable(&root)?;
+        return Ok(Layout::new(root));
     }
     match site(context) {
         Ok(site) => Ok(site.layout),
@@ -141,6 +144,19 @@ pub(crate) fn declared_in(layout: &Layout) -> Result<Option<Declared>, Failure> 
     }
     trusted(layout.root(), &path)?;
     Ok(Some(Declared::load(&path)?.0))
+}
+
+/// Refuses what can be no cache, by its real path: the root of the filesystem, and what is no folder.
+fn usable(root: &Path) -> Result<(), Failure> {
+    if root.parent().is_none() {
+        let message = "the cache cannot be the root of the filesystem";
+        return Err(Failure::new(Exit::Invalid, "invalid_cache_dir", message)
+            .with_hint("name a folder of its own, as /shared/blackfish"));
+    }
+    if fs_err::metadata(root).is_ok_and(|metadata| !metadata.is_dir()) {
+        return Err(SiteError::NotAFolder { path: root.to_owned() }.into());
+    }
+    Ok(())
 }
 
 /// An absolute path without links and `..`, also of what does not exist yet.

@@ -10,6 +10,8 @@ use bf_core::spec::parse::{Entry, Node, ReadError, Reader, Value, read_text};
 use bf_core::spec::{ResourceSpecs, snippet};
 use serde::Serialize;
 
+use crate::session;
+
 /// The findings about some files.
 #[derive(Debug, Serialize)]
 pub(crate) struct Validated {
@@ -33,6 +35,8 @@ struct File {
 enum Kind {
     Site,
     Specs,
+    /// It says nothing that tells.
+    Either,
 }
 
 impl Validated {
@@ -49,7 +53,7 @@ impl Report for Validated {
             if is_ok(&file.findings) {
                 let what = match file.kind {
                     Kind::Site => "site.yaml",
-                    Kind::Specs => "resource_specs.yaml",
+                    Kind::Specs | Kind::Either => "resource_specs.yaml",
                 };
                 writeln!(out, "{}: valid, read as {what}", file.path.display())?;
             }
@@ -85,6 +89,11 @@ fn file(path: &Path) -> Result<File, Failure> {
             Ok((_, findings)) | Err(findings) => findings,
         },
         Kind::Site => site(&text, path)?,
+        Kind::Either => vec![
+            Finding::error("empty", "the file is empty")
+                .at(1, 1)
+                .with_hint("a site.yaml needs `schema:` and `cache_dir:`, a resource_specs.yaml `partitions:`; `bf-admin init` writes both"),
+        ],
     };
     for finding in &mut findings {
         finding.file = Some(path.to_owned()); // as it was named
@@ -95,6 +104,9 @@ fn file(path: &Path) -> Result<File, Failure> {
 /// By the keys at the top; by the name where these say nothing.
 fn kind(text: &str, path: &Path) -> Kind {
     let root = Reader::new().document(text);
+    if matches!(&root, Some(Node { value: Value::Null, .. })) {
+        return Kind::Either;
+    }
     let Some(Node { value: Value::Map(entries), .. }) = &root else { return kind_of_name(path) };
     let has = |names: &[&str]| entries.iter().any(|entry| names.contains(&entry.key.as_str()));
     let models = entries.iter().find(|entry| entry.key == "models").map(|entry| &entry.value.value);
@@ -124,6 +136,8 @@ fn site(text: &str, path: &Path) -> Result<Vec<Finding>, Failure> {
     };
     let root = Reader::new().document(text);
     let layout = Layout::new(&declared.cache_dir);
+    findings.extend(at(root.as_ref(), "group").map_or(Ok(None), |entry| group(entry, &declared))?);
+    findings.extend(at(root.as_ref(), "cache_dir").and_then(|entry| cache_dir(entry, layout.root())));
     let engines = service::engines(Some(&layout))?;
     for entry in entries(root.as_ref(), "engines") {
         let Some(engine) = engines.iter().find(|engine| engine.id == entry.key) else {
@@ -164,10 +178,42 @@ fn site(text: &str, path: &Path) -> Result<Vec<Finding>, Failure> {
     Ok(findings)
 }
 
+/// A group that this machine does not have.
+fn group(entry: &Entry, declared: &Declared) -> io::Result<Option<Finding>> {
+    let Some(name) = &declared.group else { return Ok(None) };
+    let message = format!("there is no group {name} on this machine");
+    let unknown = || entry.value.at.error("group_not_found", message).with_hint(session::GROUP_HINT);
+    Ok(session::group(name)?.is_none().then(unknown))
+}
+
+/// What is at `cache_dir` and is no folder, or looks like a folder of something else.
+fn cache_dir(entry: &Entry, cache: &Path) -> Option<Finding> {
+    let shown = cache.display();
+    let metadata = fs_err::metadata(cache).ok()?;
+    if !metadata.is_dir() {
+        let message = format!("the cache {shown} is not a folder");
+        return Some(entry.value.at.error("cache_not_a_folder", message).with_hint("name another place"));
+    }
+    let is_cache = ["models", "engines", "site.lock"]
+        .iter()
+        .any(|own| fs_err::symlink_metadata(cache.join(own)).is_ok());
+    let is_empty = fs_err::read_dir(cache).ok()?.next().is_none();
+    (!is_cache && !is_empty).then(|| {
+        let message = format!("{shown} is not empty, and has nothing of a cache in it");
+        let warning = entry.value.at.warning("cache_not_empty", message);
+        warning.with_hint("is it meant? `bf-admin setup` puts the cache between what is there")
+    })
+}
+
+/// The entry at `key` of the document.
+fn at<'a>(root: Option<&'a Node>, key: &str) -> Option<&'a Entry> {
+    let Some(Node { value: Value::Map(entries), .. }) = root else { return None };
+    entries.iter().find(|entry| entry.key == key)
+}
+
 /// The entries of the map at `key` of the document.
 fn entries<'a>(root: Option<&'a Node>, key: &str) -> &'a [Entry] {
-    let Some(Node { value: Value::Map(entries), .. }) = root else { return &[] };
-    match entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value.value) {
+    match at(root, key).map(|entry| &entry.value.value) {
         Some(Value::Map(entries)) => entries,
         _ => &[],
     }
@@ -187,7 +233,27 @@ mod tests {
         assert_eq!(kind("models: {a: b.c}\n", "x.yaml"), Kind::Specs);
         assert_eq!(kind("models: [{repo: a}]\n", "x.yaml"), Kind::Site);
         assert_eq!(kind("a: [", "my-site.yaml"), Kind::Site);
-        assert_eq!(kind("", "tiers.yaml"), Kind::Specs);
+        assert_eq!(kind("", "tiers.yaml"), Kind::Either);
+        assert_eq!(kind("# nothing yet\n", "site.yaml"), Kind::Either);
+    }
+
+    #[test]
+    fn a_group_that_is_not_there_and_a_cache_that_is_none_have_a_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("site.yaml");
+        let found = |text: &str| -> Vec<_> {
+            fs_err::write(&path, text).unwrap();
+            let validated = files(std::slice::from_ref(&path)).unwrap();
+            validated.findings.iter().map(|finding| (finding.code, finding.line, finding.column)).collect()
+        };
+        let unknown = "schema: 1\ncache_dir: c\ngroup: no-such-group\n";
+        assert_eq!(found(unknown), [("group_not_found", Some(3), Some(8))]);
+        fs_err::write(dir.path().join("f"), "").unwrap();
+        assert_eq!(found("schema: 1\ncache_dir: f\n"), [("cache_not_a_folder", Some(2), Some(12))]);
+        assert_eq!(found("schema: 1\ncache_dir: .\n"), [("cache_not_empty", Some(2), Some(12))]);
+        fs_err::create_dir(dir.path().join("c")).unwrap();
+        assert_eq!(found("schema: 1\ncache_dir: c\n"), []);
+        assert_eq!(found(""), [("empty", Some(1), Some(1))]);
     }
 
     #[test]

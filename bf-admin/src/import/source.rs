@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use bf_core::digest;
 use bf_core::model::commit::pseudo_commit;
 use bf_core::model::snapshot::{Snapshot, SnapshotFile};
-use bf_core::model::{ModelError, ModelId, WeightFormat, format, inspect};
+use bf_core::model::{HeaderError, ModelError, ModelId, WeightFormat, format, inspect};
 use bf_core::report::{Exit, Failure};
 use walkdir::{DirEntry, WalkDir};
 
@@ -216,13 +216,14 @@ fn take(entry: &DirEntry, path: String, bounds: &[PathBuf]) -> Result<Option<Sou
 
 /// What is wrong with a source is mended at the source.
 fn unsound(error: ModelError) -> Failure {
-    let damaged = matches!(error, ModelError::Damaged { .. });
-    let failure = Failure::from(error);
-    if damaged {
-        failure.with_hint("copy or fetch that file again where it lies; nothing of it was imported")
-    } else {
-        failure
-    }
+    let what = match &error {
+        ModelError::Damaged { source: HeaderError::Truncated { .. }, .. } => "cut short",
+        ModelError::Damaged { .. } => "cut short or damaged",
+        _ => return error.into(),
+    };
+    Failure::from(error).with_hint(format!(
+        "the source file is {what}: copy or fetch it again there, then run the command again"
+    ))
 }
 
 fn plain(name: &str) -> bool {
@@ -305,6 +306,7 @@ mod tests {
         fs_err::write(dir.path().join("a.gguf"), &gguf(1)[..20]).unwrap();
         let failure = Source::read(dir.path(), &id(), None).unwrap_err();
         assert!(failure.message.contains("a.gguf"), "{failure}");
+        assert!(failure.hint.as_ref().unwrap().contains("the source file is cut short"), "{failure:?}");
         assert_eq!(failure.exit, Exit::Invalid);
         nix::unistd::mkfifo(&dir.path().join("pipe"), nix::sys::stat::Mode::S_IRUSR).unwrap();
         assert!(Source::read(dir.path(), &id(), None).unwrap_err().message.contains("pipe"));

@@ -1,7 +1,7 @@
 //! `site.yaml`: the state of the cache that the administrator declares (interface E of `docs/formats.md`).
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::model::ModelId;
 use crate::report::Finding;
@@ -71,7 +71,14 @@ fn read(reader: &Reader, root: &Node, text: &str, path: &Path) -> Option<Declare
     let mut map = reader.map(root, "the file")?;
     let folder = path.parent().unwrap_or(Path::new("/"));
     map.required_whole("schema", 1..=1);
-    let cache_dir = map.required_string("cache_dir");
+    let cache_dir = map.required_string("cache_dir").filter(|path| match unusable(path) {
+        None => true,
+        Some((why, hint)) => {
+            let message = format!("`cache_dir` {why}");
+            reader.note(map.at_value("cache_dir").error("invalid_cache_dir", message).with_hint(hint));
+            false
+        }
+    });
     let group = map.optional_string("group");
     let file_mode = file_mode(reader, &mut map);
     let models = models(reader, &mut map, folder);
@@ -94,6 +101,30 @@ fn read(reader: &Reader, root: &Node, text: &str, path: &Path) -> Option<Declare
         models,
         engines,
     })
+}
+
+/// Why a path can be no cache, and what to write instead.
+fn unusable(path: &str) -> Option<(&'static str, &'static str)> {
+    const WRITE_OUT: &str = "write the whole path out, as in /shared/blackfish";
+    if path.starts_with('~') {
+        Some(("begins with `~`, which only a shell replaces", WRITE_OUT))
+    } else if path.contains('$') {
+        Some(("holds a `$`, and variables are not replaced here", WRITE_OUT))
+    } else if path.starts_with('/') && is_root(Path::new(path)) {
+        Some(("is the root of the filesystem", "name a folder of its own, as /shared/blackfish"))
+    } else {
+        None
+    }
+}
+
+/// Whether an absolute path leads to `/`, as its names tell.
+fn is_root(path: &Path) -> bool {
+    let depth = path.components().fold(0_usize, |depth, part| match part {
+        Component::Normal(_) => depth + 1,
+        Component::ParentDir => depth.saturating_sub(1),
+        _ => depth,
+    });
+    depth == 0
 }
 
 /// `0644`, `0755`, with or without quotes. YAML 1.1 reads `0644` as octal, YAML 1.2 as decimal: both are meant the same.
@@ -199,6 +230,15 @@ mod tests {
         assert_eq!(declared.models[0].path.as_deref(), Some(Path::new("/site/../dl")));
         assert_eq!(declared.engines["llama_cpp"], DeclaredEngine::default());
         assert_eq!(declared.file_mode, 0o755);
+    }
+
+    #[test]
+    fn what_can_be_no_cache_is_refused() {
+        for path in ["/", "//", "/a/..", "~/cache", "~", "$HOME/cache", "/shared/${USER}"] {
+            let found = parse(&format!("schema: 1\ncache_dir: \"{path}\"\n")).unwrap_err();
+            assert_eq!(found, ["2:12 invalid_cache_dir"], "{path}");
+        }
+        assert!(parse("schema: 1\ncache_dir: ..\n").is_ok(), "relative to the file");
     }
 
     #[test]
