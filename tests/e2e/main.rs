@@ -11,6 +11,7 @@
 mod answers;
 mod crash;
 mod faults;
+mod drift;
 mod json;
 mod killed;
 mod life;

@@ -126,6 +126,16 @@ pub enum EngineError {
         /// Those that load the format.
         engines: Vec<String>,
     },
+    /// Two definitions have the same id.
+    #[error("the engine definitions {first} and {second} have the same id, {id}")]
+    Twice {
+        /// The id.
+        id: String,
+        /// One file, or its name for a built-in one.
+        first: String,
+        /// The other.
+        second: String,
+    },
     /// Its definition is not valid.
     #[error("the engine definition {name} is not valid: {first}")]
     Invalid {
@@ -141,7 +151,7 @@ impl Explain for EngineError {
         match self {
             Self::Unknown { .. } => "engine_not_found",
             Self::NoFormat { .. } | Self::NoGpu { .. } => "no_engine",
-            Self::Invalid { .. } => "engine_invalid",
+            Self::Twice { .. } | Self::Invalid { .. } => "engine_invalid",
         }
     }
 
@@ -155,6 +165,9 @@ impl Explain for EngineError {
             Self::NoGpu { .. } => {
                 Some("choose another tier with --tier; `bf-user tier ls` lists them".into())
             }
+            Self::Twice { .. } => {
+                Some("give one another id; a file replaces the built-in one of the same file name".into())
+            }
             Self::Invalid { .. } => Some("docs/formats.md describes engine definitions".into()),
         }
     }
@@ -162,7 +175,7 @@ impl Explain for EngineError {
     fn exit(&self) -> Exit {
         match self {
             Self::Unknown { .. } | Self::NoFormat { .. } | Self::NoGpu { .. } => Exit::NotFound,
-            Self::Invalid { .. } => Exit::Invalid,
+            Self::Twice { .. } | Self::Invalid { .. } => Exit::Invalid,
         }
     }
 }

@@ -16,9 +16,18 @@ use crate::template;
 /// # Errors
 /// One definition that is not valid fails all: which engine a model gets must not depend on a typing error.
 pub fn engines(layout: Option<&Layout>) -> Result<Vec<Engine>, Failure> {
-    let mut engines = Vec::new();
+    let mut engines: Vec<Engine> = Vec::new();
+    let mut sources: Vec<String> = Vec::new();
     for name in template::names(layout, "services")? {
-        engines.push(read::engine(&template::load(layout, &name)?)?);
+        let source = template::load(layout, &name)?;
+        let engine = read::engine(&source)?;
+        let shown = source.path.map_or(source.name, |path| path.display().to_string());
+        if let Some(index) = engines.iter().position(|other| other.id == engine.id) {
+            let first = sources.swap_remove(index);
+            return Err(EngineError::Twice { id: engine.id, first, second: shown }.into());
+        }
+        engines.push(engine);
+        sources.push(shown);
     }
     engines.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(engines)
@@ -98,6 +107,20 @@ mod tests {
                     health: /health\nready: {path: /, body: '{}'}\nroutes: [GET /]\n";
         fs_err::write(folder.join("echo.yaml"), text).unwrap();
         assert_eq!(choose(Some(&layout), Kind::TextGeneration, "echo", 0).unwrap().id, "echo");
+        for (old, new, word) in [
+            ("GET /", "get /", "route"),
+            ("GET /", "/", "route"),
+            ("GET /", "GET v1", "route"),
+            ("/health", "health", "health"),
+            ("path: /", "path: v1", "path"),
+            ("id: echo", "id: ../echo", "id"),
+            ("id: echo", "id: llama_cpp", "same id"),
+        ] {
+            fs_err::write(folder.join("echo.yaml"), text.replace(old, new)).unwrap();
+            let failure = engines(Some(&layout)).unwrap_err();
+            assert!(failure.message.contains(word), "{new}: {failure}");
+            assert_eq!(failure.exit, Exit::Invalid);
+        }
         fs_err::write(folder.join("echo.yaml"), text.replace("formats", "format")).unwrap();
         let failure = engines(Some(&layout)).unwrap_err();
         assert!(failure.message.contains("echo.yaml"), "{failure}");

@@ -23,6 +23,10 @@ pub(super) fn engine(source: &Source) -> Result<Engine, EngineError> {
 fn read(reader: &Reader, root: &Node) -> Option<Engine> {
     let mut map = reader.map(root, "the engine")?;
     let id = map.required_string("id");
+    if id.as_ref().is_some_and(|id| !is_plain(id)) {
+        let message = "`id` may hold letters, digits, `.`, `_`, `-` and `+` only";
+        reader.note(map.at_value("id").error("invalid_name", message)); // it is the name of a folder
+    }
     let kind = map
         .required("kind")
         .and_then(|_| choice(&mut map, "kind", &["text_generation", "speech_recognition"]));
@@ -42,15 +46,18 @@ fn read(reader: &Reader, root: &Node) -> Option<Engine> {
     let binds = map.optional_strings("binds");
     let assets = map.optional_strings("assets");
     let health = map.required_string("health");
+    absolute(reader, &map, "health", health.as_deref());
     let ready_at = map.required("ready");
     let ready = ready_at.and_then(|entry| reader.map_of(entry, "`ready`")).and_then(|mut map| {
         let (path, body) = (map.required_string("path"), map.required_text("body"));
+        absolute(reader, &map, "path", path.as_deref());
         map.finish();
         Some(Ready { path: path?, body: body? })
     });
-    let routes = map.optional_strings("routes");
+    let routes = routes(reader, &mut map);
     let metrics = map.optional_map("metrics").and_then(|mut map| {
         let path = map.required_string("path");
+        absolute(reader, &map, "path", path.as_deref());
         map.optional_strings("requests");
         map.finish();
         path
@@ -77,6 +84,37 @@ fn read(reader: &Reader, root: &Node) -> Option<Engine> {
         routes,
         metrics,
     })
+}
+
+/// Notes a path of the engine's that a request cannot have.
+fn absolute(reader: &Reader, map: &MapReader<'_, '_>, key: &'static str, path: Option<&str>) {
+    if path.is_some_and(|path| !is_path(path)) {
+        let message = format!("`{key}` must be a path that begins with `/`");
+        reader.note(map.at_value(key).error("invalid_path", message));
+    }
+}
+
+fn is_path(text: &str) -> bool {
+    text.starts_with('/') && !text.contains(|c: char| c.is_whitespace() || c.is_control())
+}
+
+/// What is let through: one that is not written as a request would let nothing through, in silence.
+fn routes(reader: &Reader, map: &mut MapReader<'_, '_>) -> Vec<String> {
+    const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    let routes = map.optional_strings("routes");
+    let is_route = |route: &str| matches!(route.split_once(' '), Some((method, path)) if METHODS.contains(&method) && is_path(path));
+    for route in routes.iter().filter(|route| !is_route(route)) {
+        let message = format!("the route `{route}` is not a method and a path");
+        let hint = "write it as `POST /v1/completions`, the method in capitals";
+        reader.note(map.at_value("routes").error("invalid_route", message).with_hint(hint));
+    }
+    routes
+}
+
+/// Whether it can be a part of a path and of a requirement.
+fn is_plain(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-+".contains(&byte);
+    !name.starts_with(['.', '-']) && name.bytes().all(plain)
 }
 
 fn choice(map: &mut MapReader<'_, '_>, key: &'static str, of: &[&str]) -> Option<usize> {
@@ -109,10 +147,8 @@ fn native(reader: &Reader, mut map: MapReader<'_, '_>) -> Option<Native> {
             reader.note(map.at_value("sha256").error("invalid_hash", message));
         }
     }
-    // Both become parts of a path and of a requirement.
     for (key, value) in [("package", &package), ("version", &version)] {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-+".contains(&byte);
-        if value.as_ref().is_some_and(|value| value.starts_with(['.', '-']) || !value.bytes().all(plain)) {
+        if value.as_ref().is_some_and(|value| !is_plain(value)) {
             let message = format!("`{key}` may hold letters, digits, `.`, `_`, `-` and `+` only");
             reader.note(map.at_value(key).error("invalid_name", message));
         }
