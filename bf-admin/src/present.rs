@@ -368,4 +368,35 @@ mod tests {
         assert_eq!(files(dir.path(), &locked, Depth::Quick), Disk::Damaged("a is missing".into()));
         assert_eq!(files(&dir.path().join("none"), &locked, Depth::Quick), Disk::Absent);
     }
+
+    #[test]
+    fn what_no_installation_put_into_an_engine_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(fs_err::canonicalize(dir.path()).unwrap());
+        let folder = layout.engine("e", "1");
+        fs_err::create_dir_all(folder.join("lib")).unwrap();
+        fs_err::write(folder.join("lib/a.so"), "one").unwrap();
+        let files = vec![LockedFile { path: "lib/a.so".into(), sha256: digest::of_bytes(b"one"), bytes: 3 }];
+        let own = LockedEngine {
+            version: "1".into(),
+            package: "p".into(),
+            sha256: vec![],
+            python: "/usr/bin/python3".into(),
+            files,
+        };
+        let drift = || match locked_engine(&layout, "e", &own, Depth::Quick) {
+            Disk::Drifted(why) => why,
+            other => format!("{other:?}"),
+        };
+        assert_eq!(drift(), "Whole");
+        fs_err::write(folder.join("lib/sitecustomize.py"), "").unwrap();
+        assert_eq!(drift(), "lib/sitecustomize.py is foreign: no installation put it there");
+        fs_err::remove_file(folder.join("lib/sitecustomize.py")).unwrap();
+        fs_err::rename(folder.join("lib/a.so"), dir.path().join("a.so")).unwrap();
+        fs_err::os::unix::fs::symlink(dir.path().join("a.so"), folder.join("lib/a.so")).unwrap();
+        assert_eq!(drift(), "lib/a.so is a link that leads out of the engine");
+        fs_err::rename(&folder, dir.path().join("moved")).unwrap();
+        fs_err::os::unix::fs::symlink(dir.path().join("moved"), &folder).unwrap();
+        assert!(drift().contains("is a link to"), "{}", drift());
+    }
 }
