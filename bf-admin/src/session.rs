@@ -6,7 +6,7 @@ use std::path::Path;
 
 use bf_core::audit;
 use bf_core::lock::SiteGuard;
-use bf_core::publish::{Policy, Publisher, set_mode};
+use bf_core::publish::{Policy, Publisher, clear_parts, set_mode};
 use bf_core::report::{Exit, Failure};
 use bf_core::site::{Declared, Layout};
 use nix::sys::stat::{Mode, umask};
@@ -58,6 +58,7 @@ fn locked<T>(
     policy: Policy,
     work: impl FnOnce(&Publisher<'_>) -> Result<(T, Option<String>), Failure>,
 ) -> Result<(T, Option<String>), Failure> {
+    clear_parts(layout)?; // the lock is in one of them
     let guard = SiteGuard::take(layout).map_err(|error| closed(layout, error.into()))?;
     let publisher = Publisher::new(&guard, policy).map_err(|error| closed(layout, error.into()))?;
     work(&publisher)

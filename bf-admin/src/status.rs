@@ -4,8 +4,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use bf_core::model::ModelId;
-use bf_core::permissions;
-use bf_core::publish::{PublishError, clear};
+use bf_core::permissions::{self, Problem};
+use bf_core::publish::{PublishError, clear, clear_parts};
 use bf_core::report::{Explain, Failure, Report, table};
 use bf_core::site::{Declared, Layout, Locked, Part};
 use serde::Serialize;
@@ -273,12 +273,26 @@ fn subfolders(folder: &Path) -> Vec<(String, PathBuf)> {
     found
 }
 
+/// A link where the cache must have a folder of its own, also one that leads to another place of the cache.
+fn way_item(layout: &Layout, problems: &[Problem]) -> Option<Item> {
+    let error = clear_parts(layout).err()?;
+    let PublishError::InTheWay { path, .. } = &error else { return None };
+    if problems.iter().any(|problem| problem.path == *path) {
+        return None;
+    }
+    let name = layout.relative(path).display().to_string();
+    let item = item("permissions", name, path.clone(), State::Drifted, error.to_string());
+    Some(Item { hint: error.hint(), ..item })
+}
+
 /// One item for each problem. Folders above the cache are the site's own choice, and not out of sync.
 fn permissions(items: &mut Vec<Item>, layout: &Layout) -> Result<(), Failure> {
     let problems = permissions::check(layout)?;
-    if problems.iter().all(|problem| problem.above_cache) {
+    let in_the_way = way_item(layout, &problems);
+    if in_the_way.is_none() && problems.iter().all(|problem| problem.above_cache) {
         items.push(item("permissions", "cache", layout.root().to_owned(), State::Present, ""));
     }
+    items.extend(in_the_way);
     for problem in problems {
         let name = layout.relative(&problem.path).display().to_string();
         let name = if name.is_empty() { "cache".into() } else { name };

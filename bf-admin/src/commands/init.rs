@@ -89,7 +89,10 @@ fn site(template: &str, cache: &Path) -> Result<String, Failure> {
             format!("the cache {} is not a path that a file can name", cache.display()),
         )
     };
-    let shown = cache.to_str().filter(|text| !text.chars().any(char::is_control)).ok_or_else(invalid)?;
+    let shown = cache
+        .to_str()
+        .filter(|text| !text.chars().any(|c| c == '$' || c.is_control()))
+        .ok_or_else(invalid)?;
     // Between single quotes only the quote itself has a meaning.
     let value = if shown.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c)) && !shown.is_empty()
     {

@@ -106,3 +106,29 @@ fn what_is_not_declared_is_unmanaged_and_in_sync() {
     assert_eq!(off(&site, Depth::Quick), ["engine other 1 Unmanaged", "model a/b Unmanaged"]);
     assert!(of(&site, Depth::Quick).unwrap().in_sync());
 }
+
+#[test]
+fn a_link_in_the_way_is_named_also_when_it_stays_in_the_cache() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = site(dir.path());
+    setup(&site);
+    let engines = site.layout.root().join("engines");
+    fs_err::remove_dir_all(&engines).unwrap();
+    fs_err::os::unix::fs::symlink("models", &engines).unwrap();
+    let off = off(&site, Depth::Quick);
+    assert!(off.contains(&"permissions engines Drifted".to_owned()), "{off:?}");
+    let status = of(&site, Depth::Quick).unwrap();
+    let hint = status.items.iter().find(|item| item.name == "engines").unwrap().hint.as_ref();
+    assert!(hint.unwrap().contains("`rm "), "{hint:?}");
+}
+
+#[test]
+fn what_is_not_in_the_lock_is_not_in_sync() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = site(dir.path());
+    setup(&site);
+    fs_err::remove_file(site.layout.site_lock()).unwrap();
+    assert_eq!(off(&site, Depth::Quick), ["model org/name Drifted"]);
+    assert_eq!(setup(&site), 1);
+    assert_eq!(off(&site, Depth::Full), [""; 0]);
+}

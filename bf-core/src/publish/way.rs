@@ -98,7 +98,7 @@ pub fn clear(layout: &Layout, path: &Path) -> Result<(), PublishError> {
     Ok(())
 }
 
-/// Whether the parts of the cache, their staging folders and the audit log are clear.
+/// Whether the parts of the cache, their staging folders, the folder of locks and the audit log are clear.
 ///
 /// # Errors
 /// As [`clear`].
@@ -106,5 +106,6 @@ pub fn clear_parts(layout: &Layout) -> Result<(), PublishError> {
     for part in Part::ALL {
         clear(layout, &layout.staging(part))?;
     }
+    clear(layout, &layout.locks())?;
     look(&layout.audit(), "a file", std::fs::Metadata::is_file).map(|_| ())
 }
