@@ -195,7 +195,9 @@ fn engines(items: &mut Vec<Item>, layout: &Layout, declared: &Declared, locked: 
     for (id, path) in subfolders(&layout.part(Part::Engines)) {
         for (version, path) in subfolders(&path) {
             if locked.engines.get(&id).is_none_or(|own| own.version != version) {
-                items.push(item("engine", format!("{id} {version}"), path, State::Unmanaged, "not declared"));
+                let why =
+                    if declared.engines.contains_key(&id) { "not in site.lock" } else { "not declared" };
+                items.push(item("engine", format!("{id} {version}"), path, State::Unmanaged, why));
             }
         }
     }

@@ -93,6 +93,24 @@ fn what_does_not_belong_into_a_snapshot_is_named() {
 }
 
 #[test]
+fn an_engine_is_repaired_as_well() {
+    let model = or_skip!(bf_test_kit::model());
+    let site = Site::new();
+    site.declare(&model);
+    site.admin(["setup"]).code(0);
+    let versions = fs_err::read_dir(site.cache().join("engines/llama_cpp")).unwrap();
+    let engine = versions.map(|entry| entry.unwrap().path()).next().unwrap();
+    fs_err::write(engine.join("lib/sitecustomize.py"), "import os\n").unwrap();
+    named_and_mended(&site, "--quick", "drifted engine", "sitecustomize.py is foreign", &["setup"]);
+
+    let launcher = engine.join("bin/llama-server");
+    let text = fs_err::read_to_string(&launcher).unwrap();
+    fs_err::write(&launcher, text.replacen("-IB", "-BI", 1)).unwrap();
+    assert_eq!(off(&site, "--quick"), Vec::<String>::new(), "the size is the same");
+    named_and_mended(&site, "--full", "damaged engine", "`bf-admin setup --full`", &["setup", "--full"]);
+}
+
+#[test]
 fn modes_are_mended_by_chmod_and_a_lock_that_is_gone_by_setup() {
     let site = or_skip!(site());
     let refs = model_folder(&site).join("refs");
