@@ -10,8 +10,8 @@
 
 mod answers;
 mod crash;
-mod faults;
 mod drift;
+mod faults;
 mod json;
 mod killed;
 mod life;
