@@ -50,11 +50,11 @@ impl Done {
         Self { dry_run, changed, actions, site: None, cache, failures }
     }
 
-    /// The failure's own exit code where it is the only one.
+    /// The failure's own exit code where it is all that happened.
     pub(crate) fn exit(&self) -> Exit {
         match self.failures.as_slice() {
             [] => Exit::Ok,
-            [one] => one.exit,
+            [one] if self.changed == 0 => one.exit,
             _ => Exit::Failed,
         }
     }

@@ -37,7 +37,7 @@ pub(crate) struct Globals {
     /// The declared state [default: ./site.yaml, then the cache's copy]
     #[arg(long, global = true, value_name = "FILE")]
     site: Option<PathBuf>,
-    /// The shared cache [default: `BLACKFISH_CACHE_DIR`, then what site.yaml says]
+    /// The shared cache [default: what site.yaml says for setup and status, else BLACKFISH_CACHE_DIR]
     #[arg(long, global = true, value_name = "DIR")]
     cache_dir: Option<PathBuf>,
 }

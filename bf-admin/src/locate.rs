@@ -34,6 +34,15 @@ pub(crate) fn site(context: &Context) -> Result<Site, Failure> {
         Some(path) => read(&path)?,
         None => copy(context)?,
     };
+    if let (None, Some(cache)) = (&context.cache_dir, context.environment.get("BLACKFISH_CACHE_DIR"))
+        && real(Path::new(cache))? != site.layout.root()
+    {
+        let (shown, root) = (site.shown.display(), site.layout.root().display());
+        printer::warning(
+            &format!("{shown} is about the cache {root}, not BLACKFISH_CACHE_DIR ({cache})"),
+            None,
+        );
+    }
     if let Some(cache) = &context.cache_dir
         && real(cache)? != site.layout.root()
     {
@@ -89,6 +98,12 @@ fn read(path: &Path) -> Result<Site, Failure> {
     let root = if is_copy { folder } else { declared_root };
     usable(&root)?;
     declared.cache_dir.clone_from(&root);
+    if is_copy {
+        // A relative `path` was relative to the original: it means nothing here.
+        for model in &mut declared.models {
+            model.path = model.path.take().filter(|path| !path.starts_with(&root));
+        }
+    }
     Ok(Site { declared, layout: Layout::new(root), shown: path.to_owned(), is_copy })
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bf_core::report::{Failure, Finding, Report, Severity};
 use bf_core::service;
-use bf_core::site::{Declared, Layout};
+use bf_core::site::{Declared, DeclaredModel, Layout};
 use bf_core::spec::parse::{Entry, Node, ReadError, Reader, Value, read_text};
 use bf_core::spec::{ResourceSpecs, snippet};
 use serde::Serialize;
@@ -172,6 +172,18 @@ fn site(text: &str, path: &Path) -> Result<Vec<Finding>, Failure> {
         findings.push(
             Finding::warning("path_not_found", message)
                 .with_hint("it is needed until the model is in the cache"),
+        );
+    }
+    let absent = |model: &&DeclaredModel| {
+        let folder = Layout::new(&declared.cache_dir).models().join(model.repo.folder_name());
+        model.path.is_none() && fs_err::symlink_metadata(folder).is_err()
+    };
+    for model in declared.models.iter().filter(absent) {
+        let message = format!("the model `{}` has no `path` and is not in the cache", model.repo);
+        findings.push(
+            Finding::warning("model_not_there", message).with_hint(
+                "this version downloads nothing: give it a `path`, or run `bf-admin model import`",
+            ),
         );
     }
     findings.sort_by_key(|finding| (finding.line.is_none(), finding.line, finding.column));

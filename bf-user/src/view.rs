@@ -105,7 +105,12 @@ impl ServiceView {
             record.updated_at
         };
         // A damaged file of one service must not hide the others: without an address it is shown all the same.
-        let endpoint = if status.state.is_live() { dir.endpoint().unwrap_or_default() } else { None };
+        let published = dir.endpoint().unwrap_or_default();
+        let (node, started_at) = match &published {
+            Some(endpoint) => (Some(endpoint.host.clone()), Some(endpoint.written_at.clone())),
+            None => (None, None),
+        };
+        let endpoint = published.filter(|_| status.state.is_live());
         let url = endpoint.as_ref().and_then(|endpoint| {
             let address = endpoint.addresses.first()?;
             Some(format!("{}://{address}:{}", endpoint.scheme, endpoint.port))
@@ -113,8 +118,8 @@ impl ServiceView {
         let view = Self {
             key_file: dir.key(),
             port: endpoint.as_ref().map(|endpoint| endpoint.port),
-            started_at: endpoint.as_ref().map(|endpoint| endpoint.written_at.clone()),
-            node: endpoint.map(|endpoint| endpoint.host),
+            started_at,
+            node,
             url,
             phase: status.phase,
             reason: status.reason.clone(),

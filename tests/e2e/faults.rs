@@ -197,6 +197,37 @@ fn a_service_that_has_ended_says_so_to_chat() {
 }
 
 #[test]
+fn a_name_is_as_good_as_an_id_and_taken_by_one_that_lives() {
+    let site = or_skip!(site());
+    let first = site.started_with(MODEL, &["--name", "mine"]);
+    let taken = site.user(["run", "text-generation", MODEL, "--name", "mine"]).run().one_sentence();
+    assert_eq!(taken.exit, 75, "{taken}");
+    // A name that is also the beginning of the other's id means the one that has the name.
+    let hex = &first.id[..1];
+    let second = site.started_with(MODEL, &["--name", hex]);
+    site.user(["stop", hex]).code(0);
+    assert_eq!(shown(&site, &second)["status"], "stopped");
+    assert_ne!(shown(&site, &first)["status"], "stopped");
+    site.user(["stop", "mine"]).code(0);
+    let third = site.started_with(MODEL, &["--name", "mine"]);
+    assert_eq!(site.user(["details", "mine", "--json"]).code(0).json()["id"], third.id.as_str());
+}
+
+#[test]
+fn the_sites_time_counts_when_none_is_asked_for() {
+    let site = or_skip!(site());
+    let specs = "time: {default: 30, max: 60}\npartitions:\n  cpu:\n    default: true\n    tiers:\n      - {name: One, \
+                 description: x, max_model_size_gb: null, gpu_count: 0, cpu_cores: 1, memory_gb: 1}\n";
+    fs_err::write(site.cache().join("resource_specs.yaml"), specs).unwrap();
+    let service = ready(&site, &[]);
+    let shown = shown(&site, &service);
+    assert_eq!(shown["time"], "00:30:00");
+    assert!(shown["ends_at"].is_string(), "{shown}");
+    let long = site.user(["run", "text-generation", MODEL, "--time", "61"]).run().one_sentence();
+    assert_eq!(long.exit, 64, "{long}");
+}
+
+#[test]
 fn a_get_with_a_body_is_refused() {
     use bf_test_kit::Request;
     let site = or_skip!(site());

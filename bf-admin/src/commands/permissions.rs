@@ -1,6 +1,7 @@
 //! `permissions`: whether everybody can read what the cache offers, and nobody what it does not.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use bf_core::permissions::{self, Problem};
 use bf_core::report::{Exit, Failure, Report};
@@ -21,6 +22,7 @@ pub(crate) enum Permissions {
 #[derive(Debug, Serialize)]
 struct Checked {
     ok: bool,
+    cache: PathBuf,
     problems: Vec<Problem>,
 }
 
@@ -31,7 +33,11 @@ impl Report for Checked {
             writeln!(out, "hint: {}", problem.hint)?;
         }
         if self.ok {
-            writeln!(out, "everybody can read the cache, and nobody but its owner change it")
+            writeln!(
+                out,
+                "everybody can read the cache {}, and only its owner and group can change it",
+                self.cache.display()
+            )
         } else {
             Ok(())
         }
@@ -46,7 +52,7 @@ impl Permissions {
                 let layout = site::open(locate::cache(context)?.root())?;
                 let problems = permissions::check(&layout)?;
                 let ok = problems.is_empty();
-                context.printer.print(&Checked { ok, problems })?;
+                context.printer.print(&Checked { ok, cache: layout.root().to_owned(), problems })?;
                 Ok(if ok { Exit::Ok } else { Exit::Findings })
             }
         }

@@ -175,7 +175,7 @@ impl Explain for ModelError {
             Self::Incomplete { .. } | Self::NoSnapshot { .. } => {
                 Some("finish its download, or wait for it if it is still running".into())
             }
-            Self::Damaged { .. } => Some("remove the model and fetch it again".into()),
+            Self::Damaged { .. } => Some("in a shared cache an administrator mends it: `bf-admin status` says how; else put the model there again".into()),
             Self::Restricted { group: Some(group), .. } => {
                 Some(format!("ask the administrator to add you to the group {group}"))
             }

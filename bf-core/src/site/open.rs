@@ -26,6 +26,12 @@ pub enum SiteError {
         /// What was found.
         path: PathBuf,
     },
+    /// It is a folder of something else, or empty.
+    #[error("{} is no cache: it has no models and no site.lock", path.display())]
+    Foreign {
+        /// What was looked at.
+        path: PathBuf,
+    },
     /// It cannot be entered.
     #[error("the cache {} cannot be read: {source}", path.display())]
     Unreadable {
@@ -42,6 +48,7 @@ impl Explain for SiteError {
             Self::Unnamed => "cache_unnamed",
             Self::Missing { .. } => "cache_not_found",
             Self::NotAFolder { .. } => "cache_not_a_folder",
+            Self::Foreign { .. } => "cache_foreign",
             Self::Unreadable { .. } => "cache_unreadable",
         }
     }
@@ -49,7 +56,7 @@ impl Explain for SiteError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Unnamed => "set BLACKFISH_CACHE_DIR or pass --cache-dir".into(),
-            Self::Missing { .. } => "check BLACKFISH_CACHE_DIR, or let an administrator run `bf-admin setup`".into(),
+            Self::Missing { .. } | Self::Foreign { .. } => "check BLACKFISH_CACHE_DIR, or let an administrator run `bf-admin setup`".into(),
             Self::NotAFolder { .. } => "pass the folder that holds `models` and `resource_specs.yaml`".into(),
             Self::Unreadable { .. } => {
                 "every folder above the cache must let you through (o+x): `bf-admin permissions check` names it".into()
@@ -60,7 +67,7 @@ impl Explain for SiteError {
     fn exit(&self) -> Exit {
         match self {
             Self::Unnamed => Exit::Usage,
-            Self::Missing { .. } => Exit::NotFound,
+            Self::Missing { .. } | Self::Foreign { .. } => Exit::NotFound,
             Self::NotAFolder { .. } => Exit::Invalid,
             Self::Unreadable { source, .. } => source.exit(),
         }
@@ -76,7 +83,12 @@ pub fn open(path: &Path) -> Result<Layout, SiteError> {
     };
     let root = fs_err::canonicalize(path).map_err(unreadable)?;
     fs_err::read_dir(&root).map_err(unreadable)?;
-    Ok(Layout::new(root))
+    let layout = Layout::new(&root);
+    let own = [layout.models(), layout.site_lock(), layout.resource_specs(), layout.templates()];
+    if !own.iter().any(|own| fs_err::symlink_metadata(own).is_ok()) {
+        return Err(SiteError::Foreign { path: path.to_owned() });
+    }
+    Ok(layout)
 }
 
 /// Without the path that `fs_err` adds, since the sentence around it names the path already.
@@ -98,6 +110,8 @@ mod tests {
         let file = dir.path().join("file");
         fs_err::write(&file, "").unwrap();
         assert!(matches!(open(&file), Err(SiteError::NotAFolder { .. })));
+        assert!(matches!(open(dir.path()), Err(SiteError::Foreign { .. })));
+        fs_err::create_dir(dir.path().join("models")).unwrap();
         assert!(open(dir.path()).is_ok());
     }
 }

@@ -123,10 +123,13 @@ fn choose(id: Option<&str>, store: &Store, settings: &Settings) -> Result<Record
     }
     let clock = Clock::of(&settings.home_dir);
     let mut healthy = Vec::new();
+    let mut starting = None;
     for record in store.all()? {
         let (view, status) = block_on(ServiceView::of(record.clone(), store, &clock, false))?;
         if status.state == ServiceState::Healthy {
             healthy.push((record, view));
+        } else if status.state.is_live() {
+            starting = Some(view);
         }
     }
     match healthy.pop() {
@@ -136,6 +139,11 @@ fn choose(id: Option<&str>, store: &Store, settings: &Settings) -> Result<Record
                 healthy.iter().map(|(_, view)| view.short_id()).chain([last.short_id()]).collect();
             Err(Failure::new(Exit::Usage, "service_ambiguous", "more than one service is healthy")
                 .with_hint(format!("name one: {}", ids.join(", "))))
+        }
+        None if let Some(view) = starting => {
+            let message = format!("{} is {}", view.name, view.status.name());
+            Err(Failure::new(Exit::Busy, "not_yet", message)
+                .with_hint(format!("`bf-user wait {}` waits until it answers", view.short_id())))
         }
         None => Err(Failure::new(Exit::NotFound, "no_service", "no service is healthy").with_hint(
             "start one with `bf-user run text-generation MODEL`; `bf-user model ls` lists models",

@@ -18,7 +18,6 @@ use crate::view::ServiceView;
 #[derive(Debug, Args)]
 pub(crate) struct RmArgs {
     /// Ids of services, their beginnings, or names
-    #[arg(required_unless_present = "inactive")]
     ids: Vec<String>,
     /// All services that have ended
     #[arg(long, conflicts_with = "ids")]
@@ -48,6 +47,10 @@ impl Report for Removed {
 pub(crate) fn run(args: &RmArgs, settings: &Settings, printer: Printer) -> Result<Exit, Failure> {
     let store = Store::open(&settings.home_dir)?;
     let clock = Clock::of(&settings.home_dir);
+    if args.ids.is_empty() && !args.inactive {
+        return Err(Failure::new(Exit::Usage, "nothing_named", "no service was named")
+            .with_hint("name one, or remove all that have ended with --inactive"));
+    }
     let wanted: Vec<Record> = if args.inactive {
         store.all()?
     } else {

@@ -38,7 +38,7 @@ pub(crate) struct RunArgs {
     /// Partition whose tiers are used [default: the site's default one]
     #[arg(long)]
     partition: Option<String>,
-    /// How long it may run: minutes or HH:MM:SS [default: no limit]
+    /// How long it may run: minutes or HH:MM:SS [default: that of resource_specs.yaml, else no limit]
     #[arg(long, value_parser = duration::some_seconds)]
     time: Option<u64>,
     /// Processor cores [default: the tier's]
@@ -166,7 +166,7 @@ impl Report for DryRun {
         }
         let resources = &job.resources;
         let (cpus, gpus, memory) = (resources.cpus, resources.gpus, resources.memory_gb);
-        writeln!(out, "# resources {cpus} cores, {gpus} GPUs, {memory} GB of memory")?;
+        writeln!(out, "# resources cores {cpus}, GPUs {gpus}, memory {memory} GB")?;
         write!(out, "{}", self.script)
     }
 }
@@ -199,6 +199,7 @@ pub(crate) fn run(args: RunArgs, settings: &Settings, printer: Printer) -> Resul
         return Ok(Exit::Ok);
     }
     let store = Store::open(&settings.home_dir)?;
+    refuse_taken_name(&plan.job.name, &store, settings)?;
     // Recorded first: a job that started and is not in the store would be found by nobody.
     let mut record = Record::of_job(&plan.job, &settings.home_dir);
     store.insert(&record)?;
@@ -221,6 +222,22 @@ pub(crate) fn run(args: RunArgs, settings: &Settings, printer: Printer) -> Resul
     ));
     printer.report(&Started(view))?;
     Ok(Exit::Ok)
+}
+
+/// Two services that live must not have one name, since a name is as good as an id.
+fn refuse_taken_name(name: &str, store: &Store, settings: &Settings) -> Result<(), Failure> {
+    let clock = Clock::of(&settings.home_dir);
+    for record in store.all()?.into_iter().filter(|record| record.name == name) {
+        let (view, status) = block_on(ServiceView::of(record, store, &clock, false))?;
+        if status.state.is_live() {
+            let message = format!("a service {name} is {} already", status.state.name());
+            return Err(Failure::new(Exit::Busy, "name_taken", message).with_hint(format!(
+                "choose another name, or stop it first: bf-user stop {}",
+                view.short_id()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Said, not passed over: a job meant for a cluster must not run on the login node.

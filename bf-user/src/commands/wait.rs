@@ -29,7 +29,8 @@ pub(crate) struct WaitArgs {
 
 /// Here a plain number is seconds, as for other commands that wait.
 fn timeout(text: &str) -> Result<u64, String> {
-    text.parse().or_else(|_| duration::seconds(text))
+    let wrong = |_| format!("`{text}` is no span of time: write seconds (`30`) or a unit (`90s`, `5m`)");
+    text.parse().or_else(|_| duration::seconds(text)).map_err(wrong)
 }
 
 #[derive(Serialize)]
@@ -66,7 +67,7 @@ pub(crate) fn run(args: &WaitArgs, settings: &Settings, printer: Printer) -> Res
                             status.phase.map(|phase| format!(", {}", phase.name())).unwrap_or_default();
                         let message = format!("{} is not ready yet: {}{phase}", view.name, state.name());
                         return Err(Failure::new(Exit::Busy, "not_yet", message)
-                            .with_hint("wait longer, or look into `bf-user logs`"));
+                            .with_hint(format!("wait longer, or look into `bf-user logs {}`", view.name)));
                     }
                     tokio::time::sleep(PERIOD).await;
                 }

@@ -61,7 +61,7 @@ impl Plan {
             gpus: wish.gpus.unwrap_or(tier.gpus),
             memory_gb: wish.memory_gb.unwrap_or(tier.memory_gb),
         };
-        check_time(wish.time_limit, loaded.specs.time.max_minutes)?;
+        let time_limit = time_limit(wish.time_limit, &loaded.specs)?;
         let engine = engine(&layout, wish.kind, info.format.name(), resources.gpus)?;
         let weights = info.weights.first().cloned().ok_or_else(|| {
             Failure::new(Exit::Invalid, "model_without_weights", format!("the model {id} has no weights"))
@@ -82,7 +82,7 @@ impl Plan {
             grace_period: wish.grace_period,
             profile: settings.profile_name().to_owned(),
             cache_dir: layout.root().display().to_string(),
-            time_limit: wish.time_limit,
+            time_limit,
             created_at: bf_core::host::now(),
             version: env!("CARGO_PKG_VERSION").into(),
         };
@@ -154,16 +154,18 @@ fn choose_tier(wish: &Wish, specs: &ResourceSpecs, size_gb: Option<f64>) -> Resu
     }
 }
 
-fn check_time(seconds: Option<u64>, max_minutes: u32) -> Result<(), Failure> {
-    let max = u64::from(max_minutes) * 60;
-    match seconds {
-        Some(seconds) if seconds > max => {
-            let message =
-                format!("{} minutes are more than this site allows: {max_minutes}", seconds.div_ceil(60));
+/// Seconds: what was asked for, if the site allows it, else what the site gives. A site without a specification sets no limit.
+fn time_limit(asked: Option<u64>, specs: &ResourceSpecs) -> Result<Option<u64>, Failure> {
+    let max = specs.time.max_minutes;
+    match asked {
+        Some(seconds) if seconds > u64::from(max) * 60 => {
+            let message = format!("{} minutes are more than this site allows: {max}", seconds.div_ceil(60));
             Err(Failure::new(Exit::Usage, "time_too_long", message)
-                .with_hint(format!("ask for --time {max_minutes} or less")))
+                .with_hint(format!("ask for --time {max} or less")))
         }
-        _ => Ok(()),
+        Some(seconds) => Ok(Some(seconds)),
+        None if specs.source == SpecSource::Defaults => Ok(None),
+        None => Ok(Some(u64::from(specs.time.default_minutes) * 60)),
     }
 }
 

@@ -121,11 +121,11 @@ pub(crate) async fn derive(record: &Record, clock: &Clock, challenge: bool) -> R
     let mut status = match (liveness, heartbeat) {
         (Liveness::Gone, _) => match (dir.end(), damaged) {
             (Ok(Some(end)), _) => return Ok(ended(end)), // it ended while we looked
-            (_, Some(failure)) => lost().because(failure.message),
-            _ => lost(),
+            (_, Some(failure)) => lost(&record.name).because(failure.message),
+            _ => lost(&record.name),
         },
         (Liveness::Elsewhere, heartbeat) if age.is_none_or(|age| age > STALE) => {
-            Status { heartbeat, ..lost() }
+            Status { heartbeat, ..lost(&record.name) }
         }
         (_, None) => Status::new(ServiceState::Starting),
         (_, Some(heartbeat)) => living(heartbeat, age),
@@ -152,8 +152,8 @@ fn ended(end: End) -> Status {
 }
 
 /// The state of a job that is gone and has said nothing.
-fn lost() -> Status {
-    let hint = "`bf-user logs` shows what was before; the node may have been restarted".to_owned();
+fn lost(name: &str) -> Status {
+    let hint = format!("`bf-user logs {name}` shows what was before; the node may have been restarted");
     Status { hint: Some(hint), ..Status::new(ServiceState::Failed) }.because("ended without a report")
 }
 

@@ -153,25 +153,26 @@ impl Store {
         Record::all(&self.connection).map_err(|source| self.broken(source))
     }
 
-    /// The one service whose id begins with `wanted` (dashes in it do not matter), else the one of that name.
+    /// The service that `wanted` means: a whole id, else a name (of several that had it, the newest), else the beginning of
+    /// one id. Dashes in an id do not matter.
     pub(crate) fn find(&self, wanted: &str) -> Result<Record, StoreError> {
-        let prefix = wanted.replace('-', "").to_lowercase();
-        let is_prefix = !prefix.is_empty() && prefix.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let unknown = || StoreError::Unknown { id: wanted.to_owned() };
-        let all = self.all()?;
-        let by_id = |record: &&Record| is_prefix && record.id.starts_with(&prefix);
-        let mut matches: Vec<Record> = all.iter().filter(by_id).cloned().collect();
-        if matches.is_empty() {
-            matches = all.into_iter().filter(|record| record.name == wanted).collect();
+        let all = self.all()?; // oldest first
+        let id = wanted.replace('-', "").to_lowercase();
+        let exact = all.iter().find(|record| record.id == id);
+        let named = || all.iter().rev().find(|record| record.name == wanted);
+        if let Some(record) = exact.or_else(named) {
+            return Ok(record.clone());
         }
-        match (matches.pop(), matches.is_empty()) {
-            (Some(record), true) => Ok(record),
-            (Some(record), false) => {
-                let mut ids: Vec<String> = matches.into_iter().map(|record| record.id).collect();
-                ids.push(record.id);
-                Err(StoreError::Ambiguous { id: wanted.to_owned(), matches: ids })
-            }
-            (None, _) => Err(unknown()),
+        let is_prefix = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let matches: Vec<&Record> =
+            all.iter().filter(|record| is_prefix && record.id.starts_with(&id)).collect();
+        match matches.as_slice() {
+            [] => Err(StoreError::Unknown { id: wanted.to_owned() }),
+            [record] => Ok((*record).clone()),
+            several => Err(StoreError::Ambiguous {
+                id: wanted.to_owned(),
+                matches: several.iter().map(|record| record.id.clone()).collect(),
+            }),
         }
     }
 
@@ -236,9 +237,12 @@ mod tests {
         assert!(matches!(store.find("ff"), Err(StoreError::Unknown { .. })));
         assert!(matches!(store.find("%"), Err(StoreError::Unknown { .. })));
         assert!(matches!(store.find(""), Err(StoreError::Unknown { .. })));
-        assert!(matches!(store.find("example"), Err(StoreError::Ambiguous { .. })), "two of that name");
+        let named = Record { name: "aa1".into(), ..Record::example("bb330000000000000000000000000000") };
+        store.insert(&named).unwrap();
+        assert_eq!(store.find("aa1").unwrap(), named, "a name comes before the beginning of an id");
+        store.delete(&named.id).unwrap();
         store.delete(&one.id).unwrap();
-        assert_eq!(store.find("example").unwrap().id, two.id);
+        assert_eq!(store.find("example").unwrap().id, two.id, "the newest of that name");
         assert_eq!(store.all().unwrap().len(), 1);
     }
 

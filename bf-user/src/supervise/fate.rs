@@ -36,7 +36,8 @@ pub(super) fn of_engine(dir: &JobDir, job: &Job, ended: &Ended) -> End {
             format!("the guardian of the engine {engine} is gone, and the engine with it"),
         ),
     };
-    let hint = end.hint.clone().or_else(|| Some("`bf-user logs` shows what the engine said".into()));
+    let hint =
+        end.hint.clone().or_else(|| Some(format!("`bf-user logs {}` shows what the engine said", job.name)));
     End { hint, last_lines, ..end }
 }
 

@@ -60,8 +60,8 @@ pub(crate) fn guard() -> Result<(), Failure> {
     if supervisor_is_gone(supervisor) {
         workdir::remove(&order.work)?;
         let message = "the supervisor was killed, so its guardian ended the engine";
-        let hint =
-            "start the service again; if it happens again, look into supervisor.log for what was before";
+        let id = order.job_dir.file_name().unwrap_or_default().display();
+        let hint = format!("start it again; `bf-user logs --supervisor {id}` shows what was before");
         dir.write_end(&End::new(Cause::Unknown, message).with_hint(hint))?;
     }
     // The supervisor, if it lives, closes our input when it has seen the news.
