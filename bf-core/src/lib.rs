@@ -14,6 +14,7 @@ pub mod report;
 pub mod service;
 pub mod settings;
 pub mod site;
+pub mod slurm;
 pub mod spec;
 pub mod template;
 pub mod tier;

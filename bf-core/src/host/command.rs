@@ -36,6 +36,22 @@ pub enum CommandError {
         /// The last lines it wrote to stderr, or else to stdout.
         last_lines: String,
     },
+    /// It took longer than it may.
+    #[error("{program} did not end within {seconds} seconds")]
+    TimedOut {
+        /// The program as it was named.
+        program: String,
+        /// What it was given.
+        seconds: u64,
+    },
+    /// It said more than it may.
+    #[error("{program} wrote more than {bytes} bytes")]
+    TooMuch {
+        /// The program as it was named.
+        program: String,
+        /// What it was allowed.
+        bytes: u64,
+    },
 }
 
 impl Explain for CommandError {
@@ -43,13 +59,16 @@ impl Explain for CommandError {
         match self {
             Self::NotStarted { .. } => "program_not_started",
             Self::Failed { .. } => "program_failed",
+            Self::TimedOut { .. } => "program_timed_out",
+            Self::TooMuch { .. } => "program_wrote_too_much",
         }
     }
 
     fn exit(&self) -> Exit {
         match self {
             Self::NotStarted { source, .. } => source.exit(),
-            Self::Failed { .. } => Exit::Failed,
+            Self::TimedOut { .. } => Exit::Unreachable,
+            Self::Failed { .. } | Self::TooMuch { .. } => Exit::Failed,
         }
     }
 }
@@ -77,12 +96,12 @@ pub fn run(command: &mut Command) -> Result<Completed, CommandError> {
     })
 }
 
-fn display_name(program: &OsStr) -> String {
+pub(super) fn display_name(program: &OsStr) -> String {
     program.to_string_lossy().into_owned()
 }
 
 /// `ended with 1` or `was killed by signal 9`.
-fn ending(status: std::process::ExitStatus) -> String {
+pub fn ending(status: std::process::ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt;
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("ended with {code}"),

@@ -1,0 +1,107 @@
+//! The Slurm of this host.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::program::Programs;
+use super::{
+    JobFacts, JobId, NodeFacts, PartitionFacts, QueuedJob, SlurmError, accounting, job, node, partition,
+    queue,
+};
+use crate::settings::Environment;
+
+/// The Slurm commands of this host. Every call runs one program, and none takes longer than the time limit.
+#[derive(Debug, Clone)]
+pub struct Slurm {
+    programs: Programs,
+}
+
+impl Slurm {
+    /// The Slurm of this environment: there is one if `sbatch` is on its PATH.
+    pub fn find(environment: &Environment) -> Option<Self> {
+        let programs = Programs::of(environment)?;
+        programs.find("sbatch").ok()?;
+        Some(Self { programs })
+    }
+
+    /// The same with another time limit than 20 seconds for each command.
+    #[must_use]
+    pub fn with_time_limit(mut self, limit: Duration) -> Self {
+        self.programs.limits.time = limit;
+        self
+    }
+
+    /// Submits a job script. The job's environment is HOME, USER, LOGNAME, PATH, LANG, TZ and SLURM_CONF of this one.
+    pub fn submit(&self, script: &Path) -> Result<JobId, SlurmError> {
+        let mut command = self.programs.command("sbatch")?;
+        command.arg("--parsable").arg(script);
+        let said = self.programs.act("sbatch", &mut command)?;
+        let output = said.output()?;
+        // A site's submission plugin may print lines of its own in front.
+        let last = output.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
+        last.parse().map_err(|_| SlurmError::unparsable("sbatch", last))
+    }
+
+    /// The jobs of a user: those that wait and run, and those that ended a short while ago (`MinJobAge`, mostly five minutes).
+    pub fn queue(&self, user: &str) -> Result<Vec<QueuedJob>, SlurmError> {
+        check_user(user)?;
+        let mut arguments = queue::ARGUMENTS.to_vec();
+        arguments.extend(["--user", user]);
+        queue::read(&self.programs.ask("squeue", arguments)?.output()?)
+    }
+
+    /// The jobs of everybody whose jobs Slurm shows us. A line that cannot be understood is passed over: it is other people's.
+    pub fn queue_of_all(&self) -> Result<Vec<QueuedJob>, SlurmError> {
+        Ok(queue::read_leniently(&self.programs.ask("squeue", queue::ARGUMENTS)?.output()?))
+    }
+
+    /// What Slurm's controller knows of a job; `None` when it has forgotten it, or never knew it.
+    pub fn job(&self, id: &JobId) -> Result<Option<JobFacts>, SlurmError> {
+        let mut arguments = cluster_of(id);
+        arguments.extend(["show", "job", id.number()]);
+        let said = self.programs.ask("scontrol", arguments)?;
+        if said.ending.is_some() && said.mentions("invalid job id") {
+            return Ok(None);
+        }
+        job::read(&said.output()?)
+    }
+
+    /// What the accounts say about jobs; those they do not know are left out.
+    pub fn accounted(&self, ids: &[JobId]) -> Result<Vec<JobFacts>, SlurmError> {
+        accounting::ask(&self.programs, ids)
+    }
+
+    /// Ends a job, or takes it out of the queue. A job that is over already is no error.
+    pub fn cancel(&self, id: &JobId) -> Result<(), SlurmError> {
+        let mut command = self.programs.command("scancel")?;
+        command.args(cluster_of(id)).arg(id.number());
+        let said = self.programs.act("scancel", &mut command)?;
+        let over =
+            ["already completing or completed", "invalid job id"].iter().any(|sign| said.mentions(sign));
+        if said.ending.is_none() || over { Ok(()) } else { Err(said.error()) }
+    }
+
+    /// The partitions that the user can see.
+    pub fn partitions(&self) -> Result<Vec<PartitionFacts>, SlurmError> {
+        partition::read(&self.programs.ask("scontrol", ["show", "partition", "-o"])?.output()?)
+    }
+
+    /// The nodes that the user can see, once for each partition they are in.
+    pub fn nodes(&self) -> Result<Vec<NodeFacts>, SlurmError> {
+        node::read(&self.programs.ask("sinfo", node::ARGUMENTS)?.output()?)
+    }
+}
+
+/// Options that lead to the cluster of a job, where it is another one than this host's.
+fn cluster_of(id: &JobId) -> Vec<&str> {
+    id.cluster().map_or_else(Vec::new, |cluster| vec!["--clusters", cluster])
+}
+
+/// A login name as one argument that is no list and no option.
+fn check_user(user: &str) -> Result<(), SlurmError> {
+    let allowed = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '@' | '\\' | '+' | '$');
+    if user.is_empty() || user.starts_with('-') || !user.chars().all(allowed) {
+        return Err(SlurmError::invalid("user", user, "it is no login name"));
+    }
+    Ok(())
+}
