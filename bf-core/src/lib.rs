@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod digest;
 pub mod host;
+pub mod image;
 pub mod lock;
 pub mod model;
 pub mod permissions;

@@ -183,11 +183,19 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         chmod(dir.path(), 0o755);
         let cache = dir.path().join("cache");
-        for (folder, mode) in [("models/closed", 0o700), ("models/open", 0o777), (".locks", 0o755)] {
+        for (folder, mode) in [
+            ("models/closed", 0o700),
+            ("models/open", 0o777),
+            (".locks", 0o755),
+            ("images/.store", 0o700),
+            ("images/.staging", 0o755),
+        ] {
             fs_err::create_dir_all(cache.join(folder)).unwrap();
             chmod(&cache.join(folder), mode);
         }
-        chmod(&cache.join("models"), 0o755);
+        for part in ["models", "images"] {
+            chmod(&cache.join(part), 0o755);
+        }
         chmod(&cache, 0o755);
         let layout = Layout::new(&cache);
         let found: Vec<String> = check(&layout)
@@ -200,6 +208,8 @@ mod tests {
             found,
             [
                 ".locks: is open to others",
+                "images/.staging: is open to others",
+                "images/.store: cannot be entered and listed by everybody",
                 "models/closed: cannot be entered and listed by everybody",
                 "models/open: can be written by everybody",
             ]

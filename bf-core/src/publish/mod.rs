@@ -95,6 +95,23 @@ impl<'a> Publisher<'a> {
         self.publish(&staged, to, Content::Data)
     }
 
+    /// Publishes a relative link at `at`, replacing an older link at once: who opens the name gets the one or the other.
+    ///
+    /// # Errors
+    /// [`PublishError::InTheWay`] when something else is at `at`. Only a file that is the target itself, under a second
+    /// name, gives way: nothing of it is lost.
+    pub fn link(&self, part: Part, at: &Path, target: &Path) -> Result<(), PublishError> {
+        let parent = at.parent().unwrap_or(self.layout().root());
+        self.folder(parent)?;
+        way::may_become_a_link(at, &parent.join(target))?;
+        let stage = self.stage(part)?;
+        let staged = stage.path().join("link");
+        fs_err::os::unix::fs::symlink(target, &staged)?;
+        self.policy.seal_link(&staged)?;
+        fs_err::rename(&staged, at)?;
+        Ok(flush_parent(at)?)
+    }
+
     /// Moves a published thing out of sight into the staging folder of its part and removes it there, so that no
     /// reader ever sees a half of it.
     pub fn remove(&self, part: Part, path: &Path) -> Result<(), PublishError> {
@@ -147,7 +164,9 @@ mod tests {
     fn a_published_tree_has_the_modes_of_its_content() {
         let (_dir, guard) = setup();
         let publisher = Publisher::new(&guard, Policy::default()).unwrap();
-        for (content, plain, program) in [(Content::Data, 0o644, 0o755), (Content::Model, 0o755, 0o755)] {
+        for (content, plain, program) in
+            [(Content::Data, 0o644, 0o755), (Content::Model, 0o755, 0o755), (Content::Program, 0o755, 0o755)]
+        {
             let stage = publisher.stage(Part::Models).unwrap();
             let tree = stage.path().join("tree");
             fs_err::create_dir_all(tree.join("inner")).unwrap();
@@ -185,6 +204,35 @@ mod tests {
         publisher.file(Part::Top, &path, b"two").unwrap();
         assert_eq!(fs_err::read_to_string(&path).unwrap(), "two");
         assert_eq!(mode(&path), 0o644);
+    }
+
+    #[test]
+    fn a_link_is_switched_at_once_and_replaces_nothing_else() {
+        let (_dir, guard) = setup();
+        let publisher = Publisher::new(&guard, Policy::default()).unwrap();
+        let (at, store) = (publisher.layout().image_link("a.sif"), publisher.layout().image_store());
+        publisher.folder(&store).unwrap();
+        for name in ["one", "two"] {
+            fs_err::write(store.join(name), name).unwrap();
+            publisher.link(Part::Images, &at, &Path::new(".store").join(name)).unwrap();
+            assert_eq!(fs_err::read_to_string(&at).unwrap(), name);
+        }
+        let refused = |at: &Path| {
+            let error = publisher.link(Part::Images, at, Path::new(".store/two")).unwrap_err();
+            assert!(matches!(error, PublishError::InTheWay { .. }), "{error}");
+            error.to_string()
+        };
+        let other = publisher.layout().image_link("b.sif");
+        fs_err::create_dir(&other).unwrap();
+        assert!(refused(&other).ends_with("b.sif is a folder, where the cache must have a link of its own"));
+        fs_err::remove_dir(&other).unwrap();
+        fs_err::write(&other, "somebody's").unwrap();
+        assert!(refused(&other).contains("b.sif is a file"), "{}", refused(&other));
+        fs_err::remove_file(&other).unwrap();
+        fs_err::hard_link(store.join("two"), &other).unwrap();
+        publisher.link(Part::Images, &other, Path::new(".store/two")).unwrap();
+        assert!(fs_err::symlink_metadata(&other).unwrap().is_symlink());
+        assert_eq!(fs_err::read_dir(publisher.layout().staging(Part::Images)).unwrap().count(), 0);
     }
 
     #[test]

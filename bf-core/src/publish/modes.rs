@@ -14,6 +14,8 @@ pub enum Content {
     Model,
     /// Everything else: 0644, and 0755 for what its owner may run.
     Data,
+    /// What is run: 0755, whatever it was. Images are, as Apptainer makes them.
+    Program,
 }
 
 /// The site's choice of modes and group.
@@ -58,9 +60,15 @@ impl Policy {
         set_mode(path, Self::FOLDER)
     }
 
+    /// Sets the group of a link, which has no mode.
+    pub(super) fn seal_link(&self, path: &Path) -> io::Result<()> {
+        self.set_group(path)
+    }
+
     fn mode(&self, content: Content, own: u32) -> u32 {
         match content {
             Content::Model => self.file_mode,
+            Content::Program => 0o755,
             Content::Data if own & 0o100 != 0 => 0o755,
             Content::Data => 0o644,
         }

@@ -1,6 +1,7 @@
 //! The way from a cache's root to what is published: real folders, never a link that would make us write elsewhere.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -36,6 +37,10 @@ impl Explain for PublishError {
 
     fn hint(&self) -> Option<String> {
         match self {
+            Self::InTheWay { path, wanted: "a link", .. } => Some(format!(
+                "it is not replaced; find out who made it, then move {} away and run the command again",
+                path.display()
+            )),
             Self::InTheWay { path, .. } => Some(format!(
                 "nothing is written through it; find out who made it, then `rm {}` and run `bf-admin setup`",
                 path.display()
@@ -63,6 +68,22 @@ pub(super) fn folders(root: &Path, path: &Path) -> Vec<PathBuf> {
 /// Whether there is a folder at `path`; not, when there is nothing.
 pub(super) fn is_folder(path: &Path) -> Result<bool, PublishError> {
     look(path, "a folder", std::fs::Metadata::is_dir)
+}
+
+/// Refuses what a link at `path` would replace: anything but another link, and `target` itself under a second name.
+pub(super) fn may_become_a_link(path: &Path, target: &Path) -> Result<(), PublishError> {
+    let metadata = match fs_err::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_symlink() => return Ok(()),
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let inode = |metadata: &std::fs::Metadata| (metadata.dev(), metadata.ino());
+    if metadata.is_file() && fs_err::metadata(target).is_ok_and(|own| inode(&own) == inode(&metadata)) {
+        return Ok(());
+    }
+    let what = if metadata.is_dir() { "a folder" } else { "a file" }.to_owned();
+    Err(PublishError::InTheWay { path: path.to_owned(), what, wanted: "a link" })
 }
 
 fn look(

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use thiserror::Error;
 
 use super::Kind;
+use crate::image::Reference;
 use crate::report::{Exit, Explain};
 
 /// Whether an engine needs GPUs.
@@ -30,12 +31,12 @@ pub enum Listen {
 /// The container image of an engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
-    /// Reference, as `ghcr.io/org/name:tag`.
-    pub reference: String,
-    /// `sha256:...`, pins the reference.
-    pub digest: Option<String>,
+    /// Reference, as `ghcr.io/org/name:tag`; pinned where the definition has a `digest`.
+    pub reference: Reference,
     /// Another reference, for GPUs.
-    pub gpu_reference: Option<String>,
+    pub gpu_reference: Option<Reference>,
+    /// Folders that are added to PATH inside the container.
+    pub path: Vec<String>,
 }
 
 /// A native engine: a Python package that is installed without a container.

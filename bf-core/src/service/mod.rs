@@ -121,6 +121,21 @@ mod tests {
             assert!(failure.message.contains(word), "{new}: {failure}");
             assert_eq!(failure.exit, Exit::Invalid);
         }
+        let image = |fields: &str| {
+            fs_err::write(folder.join("echo.yaml"), format!("{text}image: {{{fields}}}\n")).unwrap();
+            engines(Some(&layout)).map(|engines| engines[0].image.clone())
+        };
+        let digest = format!("sha256:{}", "a1".repeat(32));
+        let pinned =
+            image(&format!("ref: 'q.io/a:1', digest: '{digest}', gpu_ref: 'q.io/a:2', path: [/app]"));
+        let pinned = pinned.unwrap().unwrap();
+        assert_eq!(pinned.reference.to_string(), format!("q.io/a:1@{digest}"));
+        assert_eq!((pinned.gpu_reference.unwrap().tag(), pinned.path), (Some("2"), vec!["/app".to_owned()]));
+        for bad in
+            ["ref: Q/A", "ref: a, digest: x", "ref: a, gpu_ref: 'a:'", "ref: a, path: [app]", "path: [/a]"]
+        {
+            assert_eq!(image(bad).unwrap_err().exit, Exit::Invalid, "{bad}");
+        }
         fs_err::write(folder.join("echo.yaml"), text.replace("formats", "format")).unwrap();
         let failure = engines(Some(&layout)).unwrap_err();
         assert!(failure.message.contains("echo.yaml"), "{failure}");

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::{Engine, EngineError, GpuNeed, Image, Kind, Listen, Native, Ready};
+use crate::image::{Digest, ImageError, Reference};
+use crate::report::Explain;
 use crate::spec::parse::{self, MapReader, Node, Reader, Value};
 use crate::template::Source;
 
@@ -34,7 +36,7 @@ fn read(reader: &Reader, root: &Node) -> Option<Engine> {
     let gpu = map.required("gpu").and_then(|_| choice(&mut map, "gpu", &["none", "optional", "required"]));
     let listen = map.required("listen").and_then(|_| choice(&mut map, "listen", &["unix", "tcp"]));
     let image_given = map.optional("image").is_some();
-    let image = map.optional_map("image").and_then(image);
+    let image = map.optional_map("image").and_then(|map| image(reader, map));
     let native_given = map.optional("native").is_some();
     let native = map.optional_map("native").and_then(|map| native(reader, map));
     let command = map.optional_strings("command");
@@ -121,12 +123,41 @@ fn choice(map: &mut MapReader<'_, '_>, key: &'static str, of: &[&str]) -> Option
     map.optional_choice(key, of)
 }
 
-fn image(mut map: MapReader<'_, '_>) -> Option<Image> {
+fn image(reader: &Reader, mut map: MapReader<'_, '_>) -> Option<Image> {
     let reference = map.required_string("ref");
     let digest = map.optional_string("digest");
     let gpu_reference = map.optional_string("gpu_ref");
+    let path = map.optional_strings("path");
+    for folder in path.iter().filter(|folder| !is_path(folder) || folder.contains(':')) {
+        let message =
+            format!("`{folder}` is no folder that PATH can have: it must begin with `/`, without `:`");
+        reader.note(map.at_value("path").error("invalid_path", message));
+    }
+    let reference = parsed::<Reference>(reader, &map, "ref", reference);
+    let digest = parsed::<Digest>(reader, &map, "digest", digest);
+    let gpu_reference = parsed::<Reference>(reader, &map, "gpu_ref", gpu_reference);
     map.finish();
-    Some(Image { reference: reference?, digest, gpu_reference })
+    let reference = match digest {
+        Some(digest) => reference?.pinned(digest),
+        None => reference?,
+    };
+    Some(Image { reference, gpu_reference, path })
+}
+
+/// A text as what it stands for; what it cannot stand for is noted.
+fn parsed<T: std::str::FromStr<Err = ImageError>>(
+    reader: &Reader,
+    map: &MapReader<'_, '_>,
+    key: &str,
+    text: Option<String>,
+) -> Option<T> {
+    match text?.parse() {
+        Ok(value) => Some(value),
+        Err(error) => {
+            reader.note(map.at_value(key).error(error.code(), error.to_string()));
+            None
+        }
+    }
 }
 
 fn native(reader: &Reader, mut map: MapReader<'_, '_>) -> Option<Native> {

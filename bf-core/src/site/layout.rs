@@ -12,11 +12,15 @@ pub enum Part {
     Models,
     /// `engines/`, native engines that need no container.
     Engines,
+    /// `images/`, container images.
+    Images,
+    /// `toolkit/`, the programs of users.
+    Toolkit,
 }
 
 impl Part {
     /// All parts.
-    pub const ALL: [Self; 3] = [Self::Top, Self::Models, Self::Engines];
+    pub const ALL: [Self; 5] = [Self::Top, Self::Models, Self::Engines, Self::Images, Self::Toolkit];
 
     /// The folder below the cache; empty for [`Part::Top`].
     pub fn folder(self) -> &'static str {
@@ -24,6 +28,8 @@ impl Part {
             Self::Top => "",
             Self::Models => "models",
             Self::Engines => "engines",
+            Self::Images => "images",
+            Self::Toolkit => "toolkit",
         }
     }
 }
@@ -84,6 +90,31 @@ impl Layout {
     /// One version of a native engine.
     pub fn engine(&self, engine: &str, version: &str) -> PathBuf {
         self.part(Part::Engines).join(engine).join(version)
+    }
+
+    /// The container images, by the names that users and upstream know: links into the store.
+    pub fn images(&self) -> PathBuf {
+        self.part(Part::Images)
+    }
+
+    /// The files behind these names, which never change. Hidden from listings, and for everybody to read.
+    pub fn image_store(&self) -> PathBuf {
+        self.images().join(".store")
+    }
+
+    /// One image by its file name, as `name_tag.sif`.
+    pub fn image_link(&self, name: &str) -> PathBuf {
+        self.images().join(name)
+    }
+
+    /// The programs of one version for one architecture, as Rust calls it.
+    pub fn toolkit(&self, version: &str, arch: &str) -> PathBuf {
+        self.part(Part::Toolkit).join(version).join(arch)
+    }
+
+    /// What users put into their PATH: links to programs.
+    pub fn bin(&self) -> PathBuf {
+        self.root.join("bin")
     }
 
     /// The site's own templates; a file replaces the built-in one of the same name.

@@ -6,6 +6,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use super::Layout;
+use crate::image::{Digest, Reference};
 use crate::report::{Exit, Failure};
 
 /// What a cache was last provisioned with.
@@ -13,6 +14,12 @@ use crate::report::{Exit, Failure};
 pub struct Locked {
     /// Version of this format.
     pub schema: u32,
+    /// The programs of users.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub toolkit: Option<LockedToolkit>,
+    /// Container images by name.
+    #[serde(default)]
+    pub images: BTreeMap<String, LockedImage>,
     /// Native engines by id.
     #[serde(default)]
     pub engines: BTreeMap<String, LockedEngine>,
@@ -23,7 +30,58 @@ pub struct Locked {
 
 impl Default for Locked {
     fn default() -> Self {
-        Self { schema: Self::SCHEMA, engines: BTreeMap::new(), models: BTreeMap::new() }
+        Self {
+            schema: Self::SCHEMA,
+            toolkit: None,
+            images: BTreeMap::new(),
+            engines: BTreeMap::new(),
+            models: BTreeMap::new(),
+        }
+    }
+}
+
+/// The programs of users as they were published.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockedToolkit {
+    /// The version that `bin/bf-user` leads to.
+    pub version: String,
+    /// The SHA-256 of what `bin/bf-user` leads to.
+    pub sha256: String,
+    /// `bf-user` for each architecture, paths relative to the cache: architectures are provisioned one by one.
+    #[serde(default)]
+    pub files: Vec<LockedFile>,
+}
+
+/// A container image as it was published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockedImage {
+    /// Where it came from; nothing for a file that was imported under a name of its own.
+    #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
+    /// The manifest that was asked for, where it was pinned.
+    pub digest: Option<Digest>,
+    /// The link that users open, relative to the cache: `images/name_tag.sif`.
+    pub sif: String,
+    /// SHA-256 of the file behind it, 64 hex digits.
+    pub sha256: String,
+    /// Its length.
+    pub bytes: u64,
+    /// How its root filesystem is compressed: `gzip`.
+    pub compression: String,
+}
+
+impl LockedImage {
+    /// The 12 hex digits that its file in the store is named by: of the manifest, where that is known, else of the file.
+    pub fn digest12(&self) -> &str {
+        match &self.digest {
+            Some(digest) => digest.short(),
+            None => self.sha256.get(..12).unwrap_or(&self.sha256),
+        }
+    }
+
+    /// The name of its file in the store.
+    pub fn store_name(&self) -> String {
+        format!("{}-{}.sif", self.digest12(), self.compression)
     }
 }
 
@@ -108,8 +166,25 @@ mod tests {
         let mut locked = Locked::default();
         let files = vec![LockedFile { path: "a/b".into(), sha256: "0".repeat(64), bytes: 3 }];
         locked.models.insert("org/name".into(), LockedModel { commit: "1".repeat(40), files });
+        let image = LockedImage {
+            reference: Some("ghcr.io/org/name:1".parse().unwrap()),
+            digest: None,
+            sif: "images/name_1.sif".into(),
+            sha256: "ab".repeat(32),
+            bytes: 3,
+            compression: "gzip".into(),
+        };
+        assert_eq!(image.store_name(), "abababababab-gzip.sif");
+        locked.images.insert("vllm".into(), image);
         fs_err::write(layout.site_lock(), locked.text().unwrap()).unwrap();
         assert_eq!(Locked::load(&layout).unwrap(), locked);
+        let toolkit = r#"{"schema": 1, "toolkit": {"version": "1", "sha256": "00"}, "new": 1}"#;
+        fs_err::write(layout.site_lock(), toolkit).unwrap();
+        assert_eq!(Locked::load(&layout).unwrap().toolkit.unwrap().files, []);
+        let image =
+            r#"{"schema": 1, "images": {"a": {"ref": "UPPER", "sif": "a", "sha256": "", "bytes": 1}}}"#;
+        fs_err::write(layout.site_lock(), image).unwrap();
+        assert_eq!(Locked::load(&layout).unwrap_err().exit, Exit::Invalid);
         fs_err::write(layout.site_lock(), r#"{"schema": 2}"#).unwrap();
         assert_eq!(Locked::load(&layout).unwrap_err().exit, Exit::Invalid);
     }

@@ -8,6 +8,6 @@ mod trust;
 
 pub use declared::{Declared, DeclaredEngine, DeclaredModel};
 pub use layout::{Layout, Part};
-pub use locked::{Locked, LockedEngine, LockedFile, LockedModel};
+pub use locked::{Locked, LockedEngine, LockedFile, LockedImage, LockedModel, LockedToolkit};
 pub use open::{SiteError, open};
 pub use trust::{TrustError, trusted, trusted_tree};

@@ -1,0 +1,15 @@
+//! Container images: what they are called, what a SIF file says of itself, and which file of the cache an engine runs in.
+
+mod digest;
+mod error;
+mod find;
+mod reference;
+pub mod sif;
+
+pub use digest::Digest;
+pub use error::ImageError;
+pub use find::{Sif, find, find_reference};
+pub use reference::Reference;
+
+/// The ending of the name under which the image of an engine for GPUs is declared: `vllm-gpu`.
+pub const GPU_SUFFIX: &str = "-gpu";
