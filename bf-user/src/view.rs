@@ -6,7 +6,7 @@ use bf_core::report::Failure;
 use serde::Serialize;
 
 use crate::job::{JobDir, Phase};
-use crate::status::{self, Clock, ServiceState, Status};
+use crate::status::{self, Scene, ServiceState, Status};
 use crate::store::{Record, Store};
 
 /// One service: what was asked for, and what it is doing.
@@ -64,13 +64,14 @@ impl ServiceView {
     pub(crate) async fn of_all(
         records: Vec<Record>,
         store: &Store,
-        clock: Clock,
+        scene: &Scene,
     ) -> Result<Vec<(Self, Status)>, Failure> {
         let looks: Vec<_> = records
             .into_iter()
             .map(|record| {
+                let scene = scene.clone();
                 tokio::spawn(async move {
-                    let status = status::derive(&record, &clock, true).await;
+                    let status = status::derive(&record, &scene, true).await;
                     (record, status)
                 })
             })
@@ -88,10 +89,10 @@ impl ServiceView {
     pub(crate) async fn of(
         record: Record,
         store: &Store,
-        clock: &Clock,
+        scene: &Scene,
         challenge: bool,
     ) -> Result<(Self, Status), Failure> {
-        let status = status::derive(&record, clock, challenge).await.unwrap_or_else(Status::unclear);
+        let status = status::derive(&record, scene, challenge).await.unwrap_or_else(Status::unclear);
         Ok(Self::with(record, status, store))
     }
 
@@ -132,7 +133,7 @@ impl ServiceView {
             updated_at,
             name: record.name,
             image: record.kind,
-            image_ref: None,
+            image_ref: record.image_ref,
             model: record.model,
             profile: record.profile,
             host: record.host,
@@ -144,8 +145,8 @@ impl ServiceView {
             mem: record.memory_gb,
             gres: record.gpus,
             partition: record.partition,
-            constraint: None,
-            account: None,
+            constraint: record.constraint,
+            account: record.account,
             scheduler: record.scheduler,
             provider: None,
             mount: None,

@@ -7,8 +7,14 @@ macro_rules! builtin {
     };
 }
 
-const BUILTIN: &[(&str, &str)] =
-    builtin!["local/service.sh.j2", "services/llama_cpp.yaml", "site.yaml", "resource_specs.yaml"];
+const BUILTIN: &[(&str, &str)] = builtin![
+    "local/service.sh.j2",
+    "services/llama_cpp.yaml",
+    "services/vllm.yaml",
+    "slurm/service.sh.j2",
+    "site.yaml",
+    "resource_specs.yaml"
+];
 
 /// The text of the built-in template `name`.
 pub(super) fn text(name: &str) -> Option<&'static str> {

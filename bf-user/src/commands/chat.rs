@@ -13,7 +13,7 @@ use super::block_on;
 use crate::client::{Connection, Events, failure_of, read};
 use crate::job::JobDir;
 use crate::printer::Printer;
-use crate::status::{Clock, ServiceState};
+use crate::status::{Scene, ServiceState};
 use crate::store::{Record, Store};
 use crate::view::ServiceView;
 
@@ -93,8 +93,8 @@ fn all_of_stdin() -> Result<String, Failure> {
 
 /// Says why a service cannot be talked to, before anything is tried.
 fn check_ready(record: &Record, store: &Store, settings: &Settings) -> Result<(), Failure> {
-    let clock = Clock::of(&settings.home_dir);
-    let (view, status) = block_on(ServiceView::of(record.clone(), store, &clock, false))?;
+    let scene = Scene::of(&settings.home_dir);
+    let (view, status) = block_on(ServiceView::of(record.clone(), store, &scene, false))?;
     if status.state == ServiceState::Healthy {
         return Ok(());
     }
@@ -121,11 +121,11 @@ fn choose(id: Option<&str>, store: &Store, settings: &Settings) -> Result<Record
     if let Some(id) = id {
         return Ok(store.find(id)?);
     }
-    let clock = Clock::of(&settings.home_dir);
+    let scene = Scene::of(&settings.home_dir);
     let mut healthy = Vec::new();
     let mut starting = None;
     for record in store.all()? {
-        let (view, status) = block_on(ServiceView::of(record.clone(), store, &clock, false))?;
+        let (view, status) = block_on(ServiceView::of(record.clone(), store, &scene, false))?;
         if status.state == ServiceState::Healthy {
             healthy.push((record, view));
         } else if status.state.is_live() {

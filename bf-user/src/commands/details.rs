@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::block_on;
 use crate::job::{End, JobDir, PhaseTime, Requests};
 use crate::printer::Printer;
-use crate::status::Clock;
+use crate::status::Scene;
 use crate::store::Store;
 use crate::view::ServiceView;
 
@@ -66,8 +66,8 @@ pub(crate) fn run(args: &DetailsArgs, settings: &Settings, printer: Printer) -> 
     let store = Store::open(&settings.home_dir)?;
     let record = store.find(&args.id)?;
     let dir = JobDir::of(record.home_dir.as_ref(), &record.id);
-    let clock = Clock::of(&settings.home_dir);
-    let (service, status) = block_on(ServiceView::of(record, &store, &clock, true))?;
+    let scene = Scene::of(&settings.home_dir);
+    let (service, status) = block_on(ServiceView::of(record, &store, &scene, true))?;
     let heartbeat = match status.heartbeat {
         Some(heartbeat) => Some(heartbeat),
         None => dir.state()?, // the last one of a service that ended

@@ -11,7 +11,7 @@ use clap::Args;
 use super::block_on;
 use crate::job::JobDir;
 use crate::printer::Printer;
-use crate::status::{self, Clock};
+use crate::status::{self, Scene};
 use crate::store::{Record, Store};
 
 /// Between two looks for more.
@@ -36,9 +36,10 @@ pub(crate) fn run(args: &LogsArgs, settings: &Settings, printer: Printer) -> Res
     let path = if args.supervisor { dir.supervisor_log() } else { dir.engine_log() };
     let mut log = Log { at: 0, pending: Vec::new() };
     let mut said = false;
+    let scene = Scene::of(&settings.home_dir);
     loop {
         // Looked at first: what was written before the end is then shown.
-        let live = args.follow && is_live(&record, settings)?;
+        let live = args.follow && is_live(&record, &scene)?;
         while let Some(text) = log.more(&path, !live)? {
             said = true;
             if !show(&text, printer)? {
@@ -56,9 +57,8 @@ pub(crate) fn run(args: &LogsArgs, settings: &Settings, printer: Printer) -> Res
     Ok(Exit::Ok)
 }
 
-fn is_live(record: &Record, settings: &Settings) -> Result<bool, Failure> {
-    let clock = Clock::of(&settings.home_dir);
-    Ok(block_on(status::derive(record, &clock, false))?.state.is_live())
+fn is_live(record: &Record, scene: &Scene) -> Result<bool, Failure> {
+    Ok(block_on(status::derive(record, &scene.again(), false))?.state.is_live())
 }
 
 /// How far a log was read.

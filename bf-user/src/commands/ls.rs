@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::block_on;
 use crate::printer::Printer;
-use crate::status::{Clock, Status};
+use crate::status::{Scene, Status};
 use crate::store::Store;
 use crate::view::ServiceView;
 
@@ -55,9 +55,9 @@ impl Report for Services {
 
 pub(crate) fn run(args: &LsArgs, settings: &Settings, printer: Printer) -> Result<Exit, Failure> {
     let store = Store::open(&settings.home_dir)?;
-    let clock = Clock::of(&settings.home_dir);
+    let scene = Scene::of(&settings.home_dir);
     let records = store.all()?;
-    let seen = block_on(ServiceView::of_all(records, &store, clock))?;
+    let seen = block_on(ServiceView::of_all(records, &store, &scene))?;
     let shown = |(view, status): (ServiceView, Status)| {
         let ended = status.end.as_ref().map_or(view.created_at(), |end| end.ended_at.as_str());
         (args.all || status.state.is_live() || is_recent(ended)).then_some(view)

@@ -11,7 +11,7 @@ use super::block_on;
 use crate::job::JobDir;
 use crate::launch;
 use crate::printer::Printer;
-use crate::status::Clock;
+use crate::status::Scene;
 use crate::store::{Record, Store};
 use crate::view::ServiceView;
 
@@ -46,7 +46,7 @@ impl Report for Removed {
 
 pub(crate) fn run(args: &RmArgs, settings: &Settings, printer: Printer) -> Result<Exit, Failure> {
     let store = Store::open(&settings.home_dir)?;
-    let clock = Clock::of(&settings.home_dir);
+    let scene = Scene::of(&settings.home_dir);
     if args.ids.is_empty() && !args.inactive {
         return Err(Failure::new(Exit::Usage, "nothing_named", "no service was named")
             .with_hint("name one, or remove all that have ended with --inactive"));
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &RmArgs, settings: &Settings, printer: Printer) -> Resul
     };
     let mut ended = Vec::new();
     for record in wanted {
-        let (view, status) = block_on(ServiceView::of(record.clone(), &store, &clock, false))?;
+        let (view, status) = block_on(ServiceView::of(record.clone(), &store, &scene, false))?;
         if !status.state.is_live() {
             ended.push(record);
         } else if !args.inactive {

@@ -3,18 +3,20 @@
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use bf_core::image::Reference;
 use bf_core::report::{Exit, Failure, Report};
 use bf_core::service::Kind;
 use bf_core::settings::{Environment, Settings};
+use bf_core::slurm::{Slurm, SlurmError};
 use clap::Args;
 use serde::Serialize;
 
 use super::block_on;
 use crate::duration;
-use crate::job::{Job, JobDir, Key};
+use crate::job::{Job, JobDir, Key, Scheduler};
 use crate::launch::{self, Plan, Wish};
 use crate::printer::Printer;
-use crate::status::Clock;
+use crate::status::Scene;
 use crate::store::{Record, Store};
 use crate::view::ServiceView;
 
@@ -38,6 +40,24 @@ pub(crate) struct RunArgs {
     /// Partition whose tiers are used [default: the site's default one]
     #[arg(long)]
     partition: Option<String>,
+    /// Who runs it: slurm or local [default: the profile's, else slurm where Slurm is]
+    #[arg(long, value_name = "SCHEDULER", value_parser = scheduler)]
+    scheduler: Option<Scheduler>,
+    /// Slurm: features that the node must have [default: the tier's]
+    #[arg(long, value_name = "LIST")]
+    constraint: Option<String>,
+    /// Slurm: the account that is charged [default: SBATCH_ACCOUNT, else your own one]
+    #[arg(long, value_name = "NAME")]
+    account: Option<String>,
+    /// Slurm: the quality of service
+    #[arg(long, value_name = "NAME")]
+    qos: Option<String>,
+    /// Slurm: the reservation to use
+    #[arg(long, value_name = "NAME")]
+    reservation: Option<String>,
+    /// The container image to use [default: the engine's]
+    #[arg(long, value_name = "REFERENCE")]
+    image_ref: Option<Reference>,
     /// How long it may run: minutes or HH:MM:SS [default: that of resource_specs.yaml, else no limit]
     #[arg(long, value_parser = duration::some_seconds)]
     time: Option<u64>,
@@ -77,12 +97,20 @@ fn kind(text: &str) -> Result<Kind, String> {
     Kind::from_name(text).ok_or_else(|| "it must be text-generation or speech-recognition".into())
 }
 
+fn scheduler(text: &str) -> Result<Scheduler, String> {
+    match text {
+        "slurm" => Ok(Scheduler::Slurm),
+        "local" => Ok(Scheduler::Local),
+        _ => Err("it must be slurm or local".into()),
+    }
+}
+
 fn at_least_one() -> impl clap::builder::TypedValueParser<Value = u32> {
     clap::value_parser!(u32).range(1..)
 }
 
 impl RunArgs {
-    fn wish(self) -> Result<Wish, Failure> {
+    fn wish(self, scheduler: Scheduler) -> Result<Wish, Failure> {
         if self.api_key.is_some() {
             let message = "--api-key is not accepted: arguments can be read by everybody on the machine";
             return Err(Failure::new(Exit::Usage, "key_in_arguments", message).with_hint(
@@ -94,11 +122,19 @@ impl RunArgs {
         }
         Ok(Wish {
             kind: self.kind,
+            scheduler,
             model: self.model,
             revision: self.revision,
+            image: self.image_ref,
             name: self.name,
             tier: self.tier,
             partition: self.partition,
+            constraint: self.constraint,
+            account: self
+                .account
+                .or_else(|| Environment::of_process().get("SBATCH_ACCOUNT").map(String::from)),
+            qos: self.qos,
+            reservation: self.reservation,
             cpus: self.cpus_per_task,
             memory_gb: self.mem,
             gpus: self.gres,
@@ -187,9 +223,12 @@ impl Report for Started {
 }
 
 pub(crate) fn run(args: RunArgs, settings: &Settings, printer: Printer) -> Result<Exit, Failure> {
-    refuse_slurm(settings)?;
+    let slurm = Slurm::find(&Environment::of_process());
+    let scheduler = choose_scheduler(args.scheduler, settings, slurm.is_some())?;
+    // Without sbatch there is none to hand a job to; a script can be shown all the same.
+    let slurm = slurm.filter(|_| scheduler == Scheduler::Slurm);
     let dry_run = args.dry_run;
-    let wish = args.wish()?;
+    let wish = args.wish(scheduler)?;
     let plan = Plan::of(&wish, settings)?;
     printer.findings(&plan.warnings);
     let dir = JobDir::of(&settings.home_dir, &plan.job.service);
@@ -198,23 +237,27 @@ pub(crate) fn run(args: RunArgs, settings: &Settings, printer: Printer) -> Resul
         printer.report(&DryRun { dry_run, reason: plan.reason, script, job: plan.job })?;
         return Ok(Exit::Ok);
     }
+    if scheduler == Scheduler::Slurm && slurm.is_none() {
+        return Err(SlurmError::Missing { program: "sbatch" }.into());
+    }
+    launch::check(&plan, slurm.as_ref())?;
     let store = Store::open(&settings.home_dir)?;
     refuse_taken_name(&plan.job.name, &store, settings)?;
     // Recorded first: a job that started and is not in the store would be found by nobody.
     let mut record = Record::of_job(&plan.job, &settings.home_dir);
     store.insert(&record)?;
-    let pid = launch::start(&plan, &wish, &dir).inspect_err(|_| {
+    let job_id = launch::start(&plan, &wish, &dir, slurm.as_ref()).inspect_err(|_| {
         if !dir.path().exists() {
             let _ = store.delete(&record.id); // refused before anything was made: nothing to show
         }
     })?;
-    store.set_job_id(&record.id, &pid.to_string())?;
-    record.job_id = Some(pid.to_string());
+    store.set_job_id(&record.id, &job_id)?;
+    record.job_id = Some(job_id);
     if let Some(tier) = &plan.job.tier {
         printer.note(&format!("tier {}: {}", tier.name, plan.reason));
     }
-    let clock = Clock::of(&settings.home_dir);
-    let (view, _) = block_on(ServiceView::of(record, &store, &clock, false))?;
+    let scene = Scene::of(&settings.home_dir);
+    let (view, _) = block_on(ServiceView::of(record, &store, &scene, false))?;
     printer.note(&format!(
         "started {}; `bf-user wait {}` waits until it answers",
         view.name,
@@ -226,9 +269,9 @@ pub(crate) fn run(args: RunArgs, settings: &Settings, printer: Printer) -> Resul
 
 /// Two services that live must not have one name, since a name is as good as an id.
 fn refuse_taken_name(name: &str, store: &Store, settings: &Settings) -> Result<(), Failure> {
-    let clock = Clock::of(&settings.home_dir);
+    let scene = Scene::of(&settings.home_dir);
     for record in store.all()?.into_iter().filter(|record| record.name == name) {
-        let (view, status) = block_on(ServiceView::of(record, store, &clock, false))?;
+        let (view, status) = block_on(ServiceView::of(record, store, &scene, false))?;
         if status.state.is_live() {
             let message = format!("a service {name} is {} already", status.state.name());
             return Err(Failure::new(Exit::Busy, "name_taken", message).with_hint(format!(
@@ -240,15 +283,30 @@ fn refuse_taken_name(name: &str, store: &Store, settings: &Settings) -> Result<(
     Ok(())
 }
 
-/// Said, not passed over: a job meant for a cluster must not run on the login node.
-fn refuse_slurm(settings: &Settings) -> Result<(), Failure> {
+/// Who runs it: whom the user names, else the profile, else Slurm where there is one, since a login node is not for services.
+fn choose_scheduler(
+    asked: Option<Scheduler>,
+    settings: &Settings,
+    has_slurm: bool,
+) -> Result<Scheduler, Failure> {
+    if let Some(asked) = asked {
+        return Ok(asked);
+    }
     match &settings.profile {
         Some(profile) if profile.schema == "slurm" => {
-            let message =
-                format!("the profile {} is for Slurm, which this version cannot use yet", profile.name);
-            Err(Failure::new(Exit::Failed, "slurm_not_supported", message)
-                .with_hint("choose a profile with `schema = local`, or none"))
+            let host = profile.host.as_deref().unwrap_or("localhost");
+            if host != "localhost" {
+                let message = format!(
+                    "the profile {} is for {host}, and this version starts services only here",
+                    profile.name
+                );
+                return Err(Failure::new(Exit::Failed, "remote_not_supported", message)
+                    .with_hint(format!("log in to {host} and run bf-user there")));
+            }
+            Ok(Scheduler::Slurm)
         }
-        _ => Ok(()),
+        Some(profile) if profile.schema == "local" => Ok(Scheduler::Local),
+        _ if has_slurm => Ok(Scheduler::Slurm),
+        _ => Ok(Scheduler::Local),
     }
 }

@@ -8,10 +8,9 @@ use clap::Args;
 use serde::Serialize;
 
 use super::block_on;
-use crate::job::JobDir;
 use crate::launch;
 use crate::printer::Printer;
-use crate::status::Clock;
+use crate::status::Scene;
 use crate::store::Store;
 use crate::view::ServiceView;
 
@@ -43,10 +42,10 @@ impl Report for Stopped {
 pub(crate) fn run(args: &StopArgs, settings: &Settings, printer: Printer) -> Result<Exit, Failure> {
     let store = Store::open(&settings.home_dir)?;
     let record = store.find(&args.id)?;
-    let dir = JobDir::of(record.home_dir.as_ref(), &record.id);
-    let changed = launch::stop(&dir)?;
-    let clock = Clock::of(&settings.home_dir);
-    let (service, status) = block_on(ServiceView::of(record, &store, &clock, false))?;
+    let scene = Scene::of(&settings.home_dir);
+    let changed = block_on(launch::stop(&record, &scene))?;
+    let scene = scene.anew();
+    let (service, status) = block_on(ServiceView::of(record, &store, &scene, false))?;
     if status.state.is_live() {
         let message = format!("{} is still {}", service.name, service.status.name());
         return Err(

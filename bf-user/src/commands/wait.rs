@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::block_on;
 use crate::duration;
 use crate::printer::Printer;
-use crate::status::{Clock, ServiceState};
+use crate::status::{Scene, ServiceState};
 use crate::store::Store;
 use crate::view::ServiceView;
 
@@ -54,10 +54,11 @@ pub(crate) fn run(args: &WaitArgs, settings: &Settings, printer: Printer) -> Res
     let record = store.find(&args.id)?;
     // A time-out beyond what the clock can count is none.
     let deadline = args.timeout.and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds)));
+    let scene = Scene::of(&settings.home_dir);
     let view = block_on(async {
         loop {
-            let clock = Clock::of(&settings.home_dir);
-            let (view, status) = ServiceView::of(record.clone(), &store, &clock, true).await?;
+            let scene = scene.again();
+            let (view, status) = ServiceView::of(record.clone(), &store, &scene, true).await?;
             match status.state {
                 ServiceState::Healthy => return Ok(view),
                 state if !state.is_live() => return Err(ended(view)),

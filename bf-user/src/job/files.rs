@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use bf_core::slurm::JobId;
 use serde::{Deserialize, Serialize};
 
 /// The version that every file carries.
@@ -35,6 +36,11 @@ pub(crate) struct Job {
     pub(crate) profile: String,
     #[serde(default)]
     pub(crate) cache_dir: String,
+    #[serde(default)]
+    pub(crate) scheduler: Scheduler,
+    /// What Slurm was asked for besides the resources.
+    #[serde(default)]
+    pub(crate) slurm: SlurmOptions,
     /// RFC 3339.
     pub(crate) created_at: String,
     /// The bf-user that made the job.
@@ -48,6 +54,40 @@ impl Job {
     }
 }
 
+/// Who decides when and where a job runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Scheduler {
+    /// Nobody: it runs on this machine, at once.
+    #[default]
+    Local,
+    /// Slurm.
+    Slurm,
+}
+
+impl Scheduler {
+    /// As in the files and on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Slurm => "slurm",
+        }
+    }
+}
+
+/// Options of Slurm that are no amounts, as they are asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct SlurmOptions {
+    pub(crate) partition: Option<String>,
+    pub(crate) constraint: Option<String>,
+    pub(crate) account: Option<String>,
+    pub(crate) qos: Option<String>,
+    pub(crate) reservation: Option<String>,
+    /// GPUs as Slurm is asked for them, as `gpu:a100:2`.
+    pub(crate) gres: Option<String>,
+}
+
 /// The engine, as its YAML defines it: templates are rendered in the job, where socket and devices are known.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Engine {
@@ -55,6 +95,9 @@ pub(crate) struct Engine {
     pub(crate) version: String,
     /// Folder of the native engine.
     pub(crate) native: Option<PathBuf>,
+    /// The image that it runs in; `None`: none.
+    #[serde(default)]
+    pub(crate) image: Option<EngineImage>,
     pub(crate) command: Vec<String>,
     pub(crate) env: BTreeMap<String, String>,
     /// Variables whose templates may name the key. Rendered in the job only, never written.
@@ -65,6 +108,23 @@ pub(crate) struct Engine {
     pub(crate) ready_body: String,
     /// `METHOD /path`, those that the proxy lets through.
     pub(crate) routes: Vec<String>,
+}
+
+/// A container image, by the immutable file that was found when the job was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct EngineImage {
+    /// Where it came from, as `ghcr.io/org/name:tag`.
+    pub(crate) reference: String,
+    /// The SIF file.
+    pub(crate) sif: PathBuf,
+    /// 12 hex digits that name its content.
+    pub(crate) digest: String,
+    /// Folders of the image that are appended to its PATH.
+    #[serde(default)]
+    pub(crate) path: Vec<String>,
+    /// More folders that the container sees, as `SOURCE[:TARGET[:OPTIONS]]`.
+    #[serde(default)]
+    pub(crate) binds: Vec<String>,
 }
 
 /// The model that the engine loads.
@@ -272,6 +332,14 @@ pub(crate) struct Work {
     pub(crate) schema: u32,
     pub(crate) path: PathBuf,
     pub(crate) host: String,
+}
+
+/// `slurm.json`: the job of a service that Slurm runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SlurmJob {
+    pub(crate) schema: u32,
+    /// Its number, with `;CLUSTER` on a federation.
+    pub(crate) job: JobId,
 }
 
 /// `local.json`: the process of a job without a scheduler. A process id alone may have been given to another process

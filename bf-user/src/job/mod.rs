@@ -6,20 +6,26 @@ mod key;
 mod process;
 
 pub(crate) use files::{
-    Cause, End, Endpoint, Engine, Job, LocalJob, Model, Network, Phase, PhaseTime, Requests, Resources,
-    SCHEMA, State, TierName, Work,
+    Cause, End, Endpoint, Engine, EngineImage, Job, LocalJob, Model, Network, Phase, PhaseTime, Requests,
+    Resources, SCHEMA, Scheduler, SlurmJob, SlurmOptions, State, TierName, Work,
 };
 pub(crate) use key::{Key, proof, proofs_match};
 pub(crate) use process::Liveness;
 
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use bf_core::publish::private_folder;
 use bf_core::report::{Exit, Failure};
+use bf_core::slurm::JobId;
 use fs_err::os::unix::fs::OpenOptionsExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+/// Lines of a log that an end quotes.
+const LAST_LINES: usize = 20;
+/// Bytes at the end of a log that are looked at for them.
+const TAIL_BYTES: u64 = 16 * 1024;
 
 /// The folder of one service's job.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +80,23 @@ impl JobDir {
         self.path.join("supervisor.log")
     }
 
+    /// What a job of Slurm said outside of the supervisor: the script itself, and Slurm.
+    pub(crate) fn slurm_log(&self, job: &JobId) -> PathBuf {
+        self.path.join(format!("slurm-{}.out", job.number()))
+    }
+
+    /// The last lines of a log, at most 20; bytes that are not UTF-8 are replaced.
+    pub(crate) fn last_lines(log: &Path) -> io::Result<Vec<String>> {
+        let mut log = fs_err::File::open(log)?;
+        let length = log.metadata()?.len();
+        log.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
+        let mut tail = Vec::new();
+        log.take(TAIL_BYTES).read_to_end(&mut tail)?;
+        let text = String::from_utf8_lossy(&tail);
+        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        Ok(lines[lines.len().saturating_sub(LAST_LINES)..].iter().map(ToString::to_string).collect())
+    }
+
     /// `job.json`: its age is that of the job.
     pub(crate) fn job_file(&self) -> PathBuf {
         self.path.join("job.json")
@@ -111,9 +134,9 @@ impl JobDir {
         self.read("work.json")
     }
 
-    /// Whether the job runs without a scheduler: then `local.json` names its process.
-    pub(crate) fn is_local(&self) -> bool {
-        self.path.join("local.json").exists()
+    /// `slurm.json`: which job of Slurm it is, once that is known.
+    pub(crate) fn slurm(&self) -> Result<Option<SlurmJob>, Failure> {
+        self.read("slurm.json")
     }
 
     /// Which process is the job, for a job without a scheduler: from `local.json`, or, where that is missing or

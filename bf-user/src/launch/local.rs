@@ -6,9 +6,8 @@ use std::process::{Command, Stdio};
 use bf_core::report::{Exit, Failure};
 use bf_core::template;
 
-use super::plan::program;
-use super::{Plan, Wish};
-use crate::job::{Cause, End, JobDir, Key, LocalJob};
+use super::Plan;
+use crate::job::{Cause, End, JobDir, LocalJob};
 
 const TEMPLATE: &str = "local/service.sh.j2";
 /// What of the user's environment a job gets: not the secrets that shells collect.
@@ -26,28 +25,21 @@ const KEPT: [&str; 10] = [
 ];
 
 /// The job script.
-pub(crate) fn script(plan: &Plan, dir: &JobDir) -> Result<String, Failure> {
+pub(super) fn script(plan: &Plan, dir: &JobDir) -> Result<String, Failure> {
     let source = template::load(Some(&plan.layout), TEMPLATE)?;
     let values = serde_json::json!({
         "name": plan.job.name,
         "service": plan.job.service,
-        "program": program()?,
+        "program": std::env::current_exe()?,
         "job_dir": dir.path(),
     });
     Ok(template::render_script(&source, values)?)
 }
 
-/// Writes the job directory and starts the job. Returns the process id.
-pub(crate) fn start(plan: &Plan, wish: &Wish, dir: &JobDir) -> Result<i32, Failure> {
-    check_port(wish.port)?;
-    let script = script(plan, dir)?;
-    dir.create()?;
-    let key = wish.key.clone().map_or_else(Key::random, Ok)?;
-    dir.write_bytes("key", key.text().as_bytes(), 0o600)?;
-    dir.write("job.json", &plan.job)?;
-    dir.write_bytes("run.sh", script.as_bytes(), 0o700)?;
+/// Starts the job of a job directory. Returns the process id.
+pub(super) fn start(dir: &JobDir) -> Result<String, Failure> {
     match spawn(dir) {
-        Ok(pid) => Ok(pid),
+        Ok(pid) => Ok(pid.to_string()),
         Err(failure) => {
             dir.write_end(&End::new(Cause::Unknown, failure.message.clone()))?;
             Err(failure)
@@ -57,7 +49,7 @@ pub(crate) fn start(plan: &Plan, wish: &Wish, dir: &JobDir) -> Result<i32, Failu
 
 fn spawn(dir: &JobDir) -> Result<i32, Failure> {
     let log = JobDir::append(&dir.path().join("local.out"))?;
-    let child = Command::new(program()?)
+    let child = Command::new(std::env::current_exe()?)
         .arg("detach")
         .arg(dir.script())
         .env_clear()
@@ -74,7 +66,8 @@ fn spawn(dir: &JobDir) -> Result<i32, Failure> {
 }
 
 /// A port that is taken is refused here, where somebody reads it.
-fn check_port(port: u16) -> Result<(), Failure> {
+pub(super) fn check(plan: &Plan) -> Result<(), Failure> {
+    let port = plan.job.network.port;
     match std::net::TcpListener::bind(("127.0.0.1", port)) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {

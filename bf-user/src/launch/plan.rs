@@ -1,26 +1,33 @@
 //! Resolves a wish into a plan: model, tier, engine, resources. Reads the cache and changes nothing.
 
-use std::path::PathBuf;
-
+use bf_core::image::Reference;
 use bf_core::model::{self, Found, Location, ModelId, Root};
 use bf_core::report::{Exit, Failure, Finding};
-use bf_core::service::{self, Kind, Listen};
+use bf_core::service::Kind;
 use bf_core::settings::Settings;
 use bf_core::site::{self, Layout};
 use bf_core::spec::{ResourceSpecs, SpecSource};
 use bf_core::tier;
 
-use crate::job::{Engine, Job, Key, Model, Network, Resources, SCHEMA, TierName};
+use super::engine;
+use crate::job::{Job, Key, Model, Network, Resources, SCHEMA, Scheduler, SlurmOptions, TierName};
 
 /// What the user asked for, as the command line gave it.
 #[derive(Debug, Clone)]
 pub(crate) struct Wish {
     pub(crate) kind: Kind,
+    pub(crate) scheduler: Scheduler,
     pub(crate) model: String,
     pub(crate) revision: Option<String>,
+    /// Another image than the engine's own.
+    pub(crate) image: Option<Reference>,
     pub(crate) name: Option<String>,
     pub(crate) tier: Option<String>,
     pub(crate) partition: Option<String>,
+    pub(crate) constraint: Option<String>,
+    pub(crate) account: Option<String>,
+    pub(crate) qos: Option<String>,
+    pub(crate) reservation: Option<String>,
     pub(crate) cpus: Option<u32>,
     pub(crate) memory_gb: Option<u32>,
     pub(crate) gpus: Option<u32>,
@@ -61,8 +68,8 @@ impl Plan {
             gpus: wish.gpus.unwrap_or(tier.gpus),
             memory_gb: wish.memory_gb.unwrap_or(tier.memory_gb),
         };
-        let time_limit = time_limit(wish.time_limit, &loaded.specs)?;
-        let engine = engine(&layout, wish.kind, info.format.name(), resources.gpus)?;
+        let time_limit = time_limit(wish, &loaded.specs)?;
+        let engine = engine::of(&layout, wish, info.format.name(), resources.gpus)?;
         let weights = info.weights.first().cloned().ok_or_else(|| {
             Failure::new(Exit::Invalid, "model_without_weights", format!("the model {id} has no weights"))
         })?;
@@ -74,9 +81,11 @@ impl Plan {
             kind: wish.kind.name().into(),
             engine,
             model: Model { repo: id.to_string(), revision: info.revision, snapshot: info.path, weights },
+            tier: tier.name.clone(),
+            network: Network { address: address(wish.scheduler).into(), port: wish.port },
+            scheduler: wish.scheduler,
+            slurm: slurm_options(wish, &resources, tier),
             resources,
-            tier: tier.name,
-            network: Network { address: "127.0.0.1".into(), port: wish.port },
             arguments: wish.arguments.clone(),
             idle_timeout: wish.idle_timeout,
             grace_period: wish.grace_period,
@@ -110,18 +119,49 @@ pub(crate) fn gb(bytes: u64) -> f64 {
     bytes as f64 / 1e9
 }
 
+/// Where the supervisor listens: a job of Slurm must be reached from other nodes. What it answers for asks for the key.
+fn address(scheduler: Scheduler) -> &'static str {
+    match scheduler {
+        Scheduler::Local => "127.0.0.1",
+        Scheduler::Slurm => "0.0.0.0",
+    }
+}
+
 /// What a tier gives.
 struct Given {
     name: Option<TierName>,
     cpus: u32,
     gpus: u32,
     memory_gb: u32,
+    constraint: Option<String>,
+    /// As the administrator wrote it, the number of GPUs filled in.
+    gres: Option<String>,
+}
+
+/// What Slurm is asked for besides the amounts: the user's word comes before the tier's.
+fn slurm_options(wish: &Wish, resources: &Resources, tier: Given) -> SlurmOptions {
+    if wish.scheduler == Scheduler::Local {
+        return SlurmOptions::default();
+    }
+    let partition = tier.name.and_then(|name| name.partition);
+    // The tier's own request is for its own number of GPUs.
+    let gres = tier.gres.filter(|_| resources.gpus == tier.gpus);
+    SlurmOptions {
+        partition: wish.partition.clone().or(partition),
+        constraint: wish.constraint.clone().or(tier.constraint),
+        account: wish.account.clone(),
+        qos: wish.qos.clone(),
+        reservation: wish.reservation.clone(),
+        gres: gres.or_else(|| (resources.gpus > 0).then(|| format!("gpu:{}", resources.gpus))),
+    }
 }
 
 /// The tier that was asked for, else the recommended one. Without either, resources that are all given do as well.
 fn choose_tier(wish: &Wish, specs: &ResourceSpecs, size_gb: Option<f64>) -> Result<(Given, String), Failure> {
     // The built-in tiers go with any partition of a cluster. Without a cluster there is none to name.
-    if let (SpecSource::Defaults, Some(partition)) = (&specs.source, &wish.partition) {
+    if let (SpecSource::Defaults, Some(partition), Scheduler::Local) =
+        (&specs.source, &wish.partition, wish.scheduler)
+    {
         let message = format!("there is no partition {partition}: this site declares none");
         return Err(
             Failure::new(Exit::NotFound, "partition_not_found", message).with_hint("leave out --partition")
@@ -134,15 +174,23 @@ fn choose_tier(wish: &Wish, specs: &ResourceSpecs, size_gb: Option<f64>) -> Resu
         (choice.tier, choice.partition, choice.reason)
     };
     if let Some(wanted) = wanted {
+        // The built-in tiers have no partition: they go with any.
+        let partition = partition.filter(|_| specs.source != SpecSource::Defaults);
         let (partition, tier) = tier::find(specs, &wanted, partition.as_deref())?;
-        let name = TierName { partition: partition.name.clone(), name: tier.name.clone() };
-        let given =
-            Given { name: Some(name), cpus: tier.cpu_cores, gpus: tier.gpu_count, memory_gb: tier.memory_gb };
+        let given = Given {
+            name: Some(TierName { partition: partition.name.clone(), name: tier.name.clone() }),
+            cpus: tier.cpu_cores,
+            gpus: tier.gpu_count,
+            memory_gb: tier.memory_gb,
+            constraint: tier.slurm.constraint.clone(),
+            gres: tier.gres(),
+        };
         return Ok((given, reason));
     }
     match (wish.cpus, wish.memory_gb) {
         (Some(cpus), Some(memory_gb)) => {
-            let given = Given { name: None, cpus, gpus: wish.gpus.unwrap_or(0), memory_gb };
+            let gpus = wish.gpus.unwrap_or(0);
+            let given = Given { name: None, cpus, gpus, memory_gb, constraint: None, gres: None };
             Ok((given, "resources were given".into()))
         }
         _ => Err(Failure::new(
@@ -154,74 +202,23 @@ fn choose_tier(wish: &Wish, specs: &ResourceSpecs, size_gb: Option<f64>) -> Resu
     }
 }
 
-/// Seconds: what was asked for, if the site allows it, else what the site gives. A site without a specification sets no limit.
-fn time_limit(asked: Option<u64>, specs: &ResourceSpecs) -> Result<Option<u64>, Failure> {
+/// Seconds: what was asked for, if the site allows it, else what the site gives. Without a specification there is no limit on
+/// this machine; a scheduler must be told one.
+fn time_limit(wish: &Wish, specs: &ResourceSpecs) -> Result<Option<u64>, Failure> {
     let max = specs.time.max_minutes;
-    match asked {
-        Some(seconds) if seconds > u64::from(max) * 60 => {
+    let is_declared = specs.source != SpecSource::Defaults;
+    match wish.time_limit {
+        Some(seconds)
+            if seconds > u64::from(max) * 60 && (is_declared || wish.scheduler == Scheduler::Local) =>
+        {
             let message = format!("{} minutes are more than this site allows: {max}", seconds.div_ceil(60));
             Err(Failure::new(Exit::Usage, "time_too_long", message)
                 .with_hint(format!("ask for --time {max} or less")))
         }
         Some(seconds) => Ok(Some(seconds)),
-        None if specs.source == SpecSource::Defaults => Ok(None),
+        None if !is_declared && wish.scheduler == Scheduler::Local => Ok(None),
         None => Ok(Some(u64::from(specs.time.default_minutes) * 60)),
     }
-}
-
-/// The engine for the model, with its installation checked: a program from the cache is run only if it can be trusted.
-fn engine(layout: &Layout, kind: Kind, format: &str, gpus: u32) -> Result<Engine, Failure> {
-    let engine = service::choose(Some(layout), kind, format, gpus)?;
-    check_supported(&engine)?;
-    let (version, native) = match &engine.native {
-        Some(native) => {
-            let folder = layout.engine(&engine.id, &native.version);
-            if !folder.is_dir() {
-                let message = format!(
-                    "the engine {} {} is not installed in {}",
-                    engine.id,
-                    native.version,
-                    layout.root().display()
-                );
-                return Err(Failure::new(Exit::NotFound, "engine_not_installed", message).with_hint(format!(
-                    "an administrator installs it: add `{}` to `engines` in site.yaml and run `bf-admin setup`",
-                    engine.id
-                )));
-            }
-            (native.version.clone(), Some(site::trusted_tree(layout.root(), &folder)?))
-        }
-        None if engine.image.is_some() => {
-            let message =
-                format!("the engine {} runs in a container, which this version cannot start yet", engine.id);
-            return Err(Failure::new(Exit::Failed, "container_not_supported", message));
-        }
-        None => (String::new(), None),
-    };
-    Ok(Engine {
-        id: engine.id,
-        version,
-        native,
-        command: engine.command,
-        env: engine.env,
-        secret_env: engine.secret_env,
-        health: engine.health,
-        ready_path: engine.ready.path,
-        ready_body: engine.ready.body,
-        routes: engine.routes,
-    })
-}
-
-/// What this version cannot do for an engine is refused, not left out.
-fn check_supported(engine: &service::Engine) -> Result<(), Failure> {
-    let why = if engine.listen == Listen::Tcp {
-        "it listens at a TCP port, which everybody on the machine can reach"
-    } else if !engine.assets.is_empty() {
-        "it needs assets, which are not provisioned yet"
-    } else {
-        return Ok(());
-    };
-    let message = format!("the engine {} cannot be started by this version: {why}", engine.id);
-    Err(Failure::new(Exit::Failed, "engine_not_supported", message))
 }
 
 /// A new service id: 128 random bits as hex.
@@ -229,9 +226,4 @@ fn new_id() -> Result<String, Failure> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
     Ok(bf_core::digest::hex(&bytes))
-}
-
-/// The path of this program, for scripts that start it again.
-pub(crate) fn program() -> Result<PathBuf, Failure> {
-    Ok(std::env::current_exe()?)
 }

@@ -5,14 +5,14 @@ use std::time::{Duration, SystemTime};
 
 /// Now, as the server of a home directory sees it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Clock {
+pub(super) struct Clock {
     now: SystemTime,
 }
 
 impl Clock {
     /// Asks the filesystem of `home_dir` for its time, by writing a small file there. Where that cannot be done, this
     /// host's clock has to do.
-    pub(crate) fn of(home_dir: &Path) -> Self {
+    pub(super) fn of(home_dir: &Path) -> Self {
         let path = home_dir.join(".clock");
         let written =
             fs_err::write(&path, b"").and_then(|()| fs_err::metadata(&path)).and_then(|meta| meta.modified());
@@ -20,7 +20,7 @@ impl Clock {
     }
 
     /// Seconds since the file or folder was changed; `None` if that is not known.
-    pub(crate) fn age(&self, path: &Path) -> Option<f64> {
+    pub(super) fn age(&self, path: &Path) -> Option<f64> {
         let modified = fs_err::metadata(path).and_then(|meta| meta.modified()).ok()?;
         Some(self.now.duration_since(modified).unwrap_or(Duration::ZERO).as_secs_f64())
     }

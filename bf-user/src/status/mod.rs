@@ -1,18 +1,21 @@
 //! What a service is doing: derived from what its job left and from whether it lives, never guessed from the text of a log.
 //!
-//! In this order: `end.json` > is the process there > a fresh `state.json` and a challenge that the listener passes >
-//! failed, ended without a report.
+//! In this order: `end.json` > is the process there, or what Slurm says of the job > a fresh `state.json` and a challenge that
+//! the listener passes > failed, ended without a report.
 
 mod age;
+mod scene;
+mod slurm;
 
 use bf_core::report::Failure;
 use serde::Serialize;
 
 use crate::client::Connection;
-use crate::job::{Cause, End, JobDir, Liveness, Phase, State};
+use crate::job::{Cause, End, JobDir, Liveness, Phase, Scheduler, State};
 use crate::store::Record;
 
-pub(crate) use age::Clock;
+use age::Clock;
+pub(crate) use scene::Scene;
 
 /// A heartbeat older than this, in seconds, is no sign of life: it is written every 2 s.
 const STALE: f64 = 15.0;
@@ -25,6 +28,8 @@ const LAUNCH: f64 = 10.0;
 pub(crate) enum ServiceState {
     /// Handed over.
     Submitted,
+    /// It waits for its turn.
+    Pending,
     /// It runs, the model does not answer yet.
     Starting,
     /// The model answers.
@@ -44,6 +49,7 @@ impl ServiceState {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Submitted => "submitted",
+            Self::Pending => "pending",
             Self::Starting => "starting",
             Self::Healthy => "healthy",
             Self::Unhealthy => "unhealthy",
@@ -55,7 +61,7 @@ impl ServiceState {
 
     /// Whether there is something to stop.
     pub(crate) fn is_live(self) -> bool {
-        matches!(self, Self::Submitted | Self::Starting | Self::Healthy | Self::Unhealthy)
+        matches!(self, Self::Submitted | Self::Pending | Self::Starting | Self::Healthy | Self::Unhealthy)
     }
 }
 
@@ -92,7 +98,8 @@ impl Status {
 }
 
 /// Derives the state of one service. `challenge` asks a ready service to prove that it is there.
-pub(crate) async fn derive(record: &Record, clock: &Clock, challenge: bool) -> Result<Status, Failure> {
+pub(crate) async fn derive(record: &Record, scene: &Scene, challenge: bool) -> Result<Status, Failure> {
+    let clock = scene.clock();
     let dir = JobDir::of(record.home_dir.as_ref(), &record.id);
     let damaged = match dir.end() {
         Ok(Some(end)) => return Ok(ended(end)),
@@ -101,6 +108,9 @@ pub(crate) async fn derive(record: &Record, clock: &Clock, challenge: bool) -> R
     };
     if !dir.path().is_dir() {
         return Ok(Status::new(ServiceState::Failed).because("its job directory is gone"));
+    }
+    if record.scheduler == Scheduler::Slurm.name() {
+        return slurm::derive(record, &dir, damaged, scene, challenge).await;
     }
     let Some(local) = dir.local()? else {
         if let Some(failure) = damaged {
@@ -133,12 +143,21 @@ pub(crate) async fn derive(record: &Record, clock: &Clock, challenge: bool) -> R
     if status.state == ServiceState::Healthy {
         if liveness == Liveness::Elsewhere {
             status = status.because(format!("it runs on {}, and can be reached only there", local.host));
-        } else if challenge && let Err(failure) = Connection::open(&dir).await {
-            status = Status { state: ServiceState::Unhealthy, hint: failure.hint, ..status }
-                .because(failure.message);
+        } else if challenge {
+            status = challenged(status, &dir).await;
         }
     }
     Ok(status)
+}
+
+/// A service that says it is ready must prove that it is the one.
+async fn challenged(status: Status, dir: &JobDir) -> Status {
+    match Connection::open(dir).await {
+        Ok(_) => status,
+        Err(failure) => {
+            Status { state: ServiceState::Unhealthy, hint: failure.hint, ..status }.because(failure.message)
+        }
+    }
 }
 
 /// The state of a job that has said why it ended.
@@ -211,11 +230,11 @@ mod tests {
     #[tokio::test]
     async fn what_the_job_left_decides() {
         let home = tempfile::tempdir().unwrap();
-        let clock = Clock::of(home.path());
+        let scene = Scene::of(home.path());
         let mut record = Record::example("aa110000000000000000000000000000");
         record.home_dir = home.path().to_str().unwrap().into();
         let dir = JobDir::of(home.path(), &record.id);
-        let state = || async { derive(&record, &clock, false).await.unwrap() };
+        let state = || async { derive(&record, &scene, false).await.unwrap() };
         assert_eq!(state().await.state, ServiceState::Failed, "no directory");
         dir.create().unwrap();
         assert_eq!(state().await.state, ServiceState::Submitted, "just made");

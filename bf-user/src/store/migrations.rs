@@ -14,7 +14,7 @@ pub(super) enum Error {
 
 /// Brings the tables up to date.
 pub(super) fn apply(connection: &mut Connection) -> Result<(), Error> {
-    let steps = [M::up(
+    let services = M::up(
         "CREATE TABLE service (
             id TEXT PRIMARY KEY NOT NULL,
             created_at TEXT NOT NULL,
@@ -41,8 +41,14 @@ pub(super) fn apply(connection: &mut Connection) -> Result<(), Error> {
             idle_timeout INTEGER,
             grace_period INTEGER NOT NULL
         ) STRICT;",
-    )];
-    Migrations::new(steps.into()).to_latest(connection).map_err(|error| match error {
+    );
+    // `constraint` itself is a word of SQL.
+    let slurm = M::up(
+        "ALTER TABLE service ADD COLUMN constraint_expr TEXT;
+        ALTER TABLE service ADD COLUMN account TEXT;
+        ALTER TABLE service ADD COLUMN image_ref TEXT;",
+    );
+    Migrations::new(vec![services, slurm]).to_latest(connection).map_err(|error| match error {
         rusqlite_migration::Error::MigrationDefinition(MigrationDefinitionError::DatabaseTooFarAhead) => {
             Error::Newer
         }

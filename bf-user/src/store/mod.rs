@@ -17,7 +17,7 @@ use fs_err::os::unix::fs::OpenOptionsExt;
 use rusqlite::{Connection, OpenFlags, params};
 use thiserror::Error;
 
-use crate::job::JobDir;
+use crate::job::{JobDir, Scheduler};
 
 /// Another process of the same user may hold the store for so long.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -136,7 +136,10 @@ impl Store {
             // What has no readable job.json cannot be shown as a service.
             let Ok(job) = dir.job() else { continue };
             if dir.path().file_name().is_some_and(|name| name == job.service.as_str()) {
-                let job_id = dir.local().ok().flatten().map(|local| local.pid.to_string());
+                let job_id = match job.scheduler {
+                    Scheduler::Local => dir.local().ok().flatten().map(|local| local.pid.to_string()),
+                    Scheduler::Slurm => dir.slurm().ok().flatten().map(|slurm| slurm.job.to_string()),
+                };
                 self.insert(&Record { job_id, ..Record::of_job(&job, home_dir) })?;
             }
         }

@@ -21,7 +21,7 @@ pub(crate) struct Record {
     pub(crate) model: String,
     pub(crate) revision: String,
     pub(crate) profile: String,
-    /// `local`
+    /// `local` or `slurm`
     pub(crate) scheduler: String,
     pub(crate) host: String,
     pub(crate) user: String,
@@ -41,11 +41,16 @@ pub(crate) struct Record {
     pub(crate) idle_timeout: Option<i64>,
     /// Seconds.
     pub(crate) grace_period: i64,
+    pub(crate) constraint: Option<String>,
+    /// What Slurm charges.
+    pub(crate) account: Option<String>,
+    /// The image that the engine runs in.
+    pub(crate) image_ref: Option<String>,
 }
 
 const COLUMNS: &str = "id, created_at, updated_at, name, kind, engine, model, revision, profile, scheduler, host, user, \
     home_dir, cache_dir, job_id, status, tier, partition, cpus, gpus, memory_gb, time_limit, idle_timeout, \
-    grace_period";
+    grace_period, constraint_expr, account, image_ref";
 
 impl Record {
     /// The service of a job that was made for `home_dir`.
@@ -61,7 +66,7 @@ impl Record {
             model: job.model.repo.clone(),
             revision: job.model.revision.clone(),
             profile: job.profile.clone(),
-            scheduler: "local".into(),
+            scheduler: job.scheduler.name().into(),
             host: "localhost".into(),
             user: bf_core::host::user(),
             home_dir: home_dir.display().to_string(),
@@ -69,13 +74,20 @@ impl Record {
             job_id: None,
             status: "submitted".into(),
             tier: job.tier.as_ref().map(|tier| tier.name.clone()),
-            partition: job.tier.as_ref().and_then(|tier| tier.partition.clone()),
+            partition: job
+                .slurm
+                .partition
+                .clone()
+                .or_else(|| job.tier.as_ref().and_then(|tier| tier.partition.clone())),
             cpus: job.resources.cpus,
             gpus: job.resources.gpus,
             memory_gb: job.resources.memory_gb,
             time_limit: seconds(job.time_limit),
             idle_timeout: seconds(job.idle_timeout),
             grace_period: seconds(Some(job.grace_period)).unwrap_or(i64::MAX),
+            constraint: job.slurm.constraint.clone(),
+            account: job.slurm.account.clone(),
+            image_ref: job.engine.image.as_ref().map(|image| image.reference.clone()),
         }
     }
 
@@ -106,6 +118,9 @@ impl Record {
             self.time_limit,
             self.idle_timeout,
             self.grace_period,
+            self.constraint,
+            self.account,
+            self.image_ref,
         ];
         connection
             .execute(&format!("INSERT OR IGNORE INTO service ({COLUMNS}) VALUES ({marks})"), values)
@@ -143,6 +158,9 @@ impl Record {
             time_limit: row.get("time_limit")?,
             idle_timeout: row.get("idle_timeout")?,
             grace_period: row.get("grace_period")?,
+            constraint: row.get("constraint_expr")?,
+            account: row.get("account")?,
+            image_ref: row.get("image_ref")?,
         })
     }
 
@@ -175,6 +193,9 @@ impl Record {
             time_limit: None,
             idle_timeout: None,
             grace_period: 600,
+            constraint: None,
+            account: None,
+            image_ref: None,
         }
     }
 }

@@ -12,9 +12,12 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use super::orphans;
 use super::workdir::WorkDir;
+use super::{container, orphans};
 use crate::job::{Job, JobDir, Key};
+
+/// Where an engine finds the system's programs.
+pub(super) const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// What the guardian is told, in one line of JSON on its standard input: arguments and environment of the engine do not
 /// pass its command line, which others can read.
@@ -61,9 +64,18 @@ pub(super) struct EngineProcess {
 impl EngineProcess {
     /// Starts the guardian, which starts the engine.
     pub(super) async fn start(dir: &JobDir, job: &Job, key: &Key, work: &WorkDir) -> Result<Self, Failure> {
+        let (command, env) = (command(job, work)?, environment(job, key, work)?);
+        let (command, env) = match &job.engine.image {
+            Some(image) => {
+                let program = container::program()?;
+                let command = container::command(&program, job, image, work, command)?;
+                (command, container::environment(&program, image, work, env))
+            }
+            None => (command, env),
+        };
         let order = Order {
-            command: command(job, work)?,
-            env: environment(job, key, work)?,
+            command,
+            env,
             work: work.path().to_owned(),
             job_dir: dir.path().to_owned(),
             grace_seconds: super::ENGINE_GRACE.as_secs(),
@@ -144,10 +156,13 @@ fn environment(job: &Job, key: &Key, work: &WorkDir) -> Result<BTreeMap<String, 
     let text = |path: PathBuf| path.to_string_lossy().into_owned();
     let mut env: BTreeMap<String, String> =
         KEPT.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect();
-    env.insert("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into());
     env.insert("LANG".into(), "C.UTF-8".into());
-    env.insert("HOME".into(), text(work.home()));
-    env.insert("TMPDIR".into(), text(work.tmp()));
+    if job.engine.image.is_none() {
+        // A container brings its own.
+        env.insert("PATH".into(), PATH.into());
+        env.insert("HOME".into(), text(work.home()));
+        env.insert("TMPDIR".into(), text(work.tmp()));
+    }
     for (name, value) in &job.engine.env {
         let label = format!("{}: env {name}", job.engine.id);
         let value =

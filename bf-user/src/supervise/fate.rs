@@ -1,20 +1,13 @@
 //! Puts the end of an engine into words.
 
-use bf_core::report::Failure;
-
 use super::engine::Ended;
 use crate::job::{Cause, End, Job, JobDir};
 
-/// Lines of the engine's log that an end quotes.
-const LAST_LINES: usize = 20;
-/// Bytes at the end of the log that are looked at for them.
-const TAIL_BYTES: u64 = 16 * 1024;
-
 /// The end of an engine that nobody asked to end.
 pub(super) fn of_engine(dir: &JobDir, job: &Job, ended: &Ended) -> End {
-    let last_lines = last_lines(dir).unwrap_or_default();
+    let last_lines = JobDir::last_lines(&dir.engine_log()).unwrap_or_default();
     let engine = &job.engine.id;
-    let end = match ended {
+    let end = match &of_container(job, ended) {
         Ended::Exit { code } => End {
             exit_code: Some(*code),
             ..End::new(Cause::EngineExit, format!("the engine {engine} ended by itself with {code}"))
@@ -41,6 +34,16 @@ pub(super) fn of_engine(dir: &JobDir, job: &Job, ended: &Ended) -> End {
     End { hint, last_lines, ..end }
 }
 
+/// A container's runtime tells the signal that ended the engine by an exit code above 128, as shells do.
+fn of_container(job: &Job, ended: &Ended) -> Ended {
+    match ended {
+        Ended::Exit { code: code @ 129..=192 } if job.engine.image.is_some() => {
+            Ended::Signal { number: code - 128 }
+        }
+        ended => ended.clone(),
+    }
+}
+
 /// The end of a job that somebody or something asked to end.
 pub(super) fn as_asked(cause: Cause, job: &Job) -> End {
     match cause {
@@ -54,17 +57,4 @@ pub(super) fn as_asked(cause: Cause, job: &Job) -> End {
         }
         _ => End::new(cause, "stopped as asked"),
     }
-}
-
-/// The last lines of the engine's log; bytes that are not UTF-8 are replaced.
-fn last_lines(dir: &JobDir) -> Result<Vec<String>, Failure> {
-    use std::io::{Read, Seek, SeekFrom};
-    let mut log = fs_err::File::open(dir.engine_log())?;
-    let length = log.metadata()?.len();
-    log.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
-    let mut tail = Vec::new();
-    log.take(TAIL_BYTES).read_to_end(&mut tail)?;
-    let text = String::from_utf8_lossy(&tail);
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    Ok(lines[lines.len().saturating_sub(LAST_LINES)..].iter().map(ToString::to_string).collect())
 }

@@ -42,8 +42,8 @@ impl Drop for InFlight {
 }
 
 impl Life {
-    /// Begins in [`Phase::Preparing`]; `limit` is in seconds.
-    pub(super) fn new(limit: Option<u64>) -> Self {
+    /// Begins in [`Phase::Preparing`]; it may last for `limit`.
+    pub(super) fn new(limit: Option<Duration>) -> Self {
         Self {
             begun: Instant::now(),
             phase: watch::Sender::new(Phase::Preparing),
@@ -53,7 +53,7 @@ impl Life {
             in_flight: AtomicU64::new(0),
             last: AtomicU64::new(0),
             sequence: AtomicU64::new(0),
-            limit: limit.map(Duration::from_secs),
+            limit,
             abandoned: watch::Sender::new(false),
         }
     }

@@ -4,6 +4,8 @@
 //! owns the engine's processes and ends them when the supervisor is gone. The *tether* ([`mod@tether`]) is what the engine's
 //! process is before it becomes the engine. The last two are bf-user, executed again.
 
+mod addresses;
+mod container;
 mod engine;
 mod fate;
 mod guard;
@@ -14,6 +16,7 @@ mod probe;
 mod proxy;
 mod reply;
 mod routes;
+mod slurm;
 mod tether;
 mod workdir;
 
@@ -31,7 +34,9 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::job::{Cause, End, Endpoint, Job, JobDir, Key, LocalJob, Phase, SCHEMA, Work};
+use crate::job::{
+    Cause, End, Endpoint, Job, JobDir, Key, LocalJob, Phase, SCHEMA, Scheduler, SlurmJob, Work,
+};
 use engine::{Ended, EngineProcess};
 use life::Life;
 use workdir::WorkDir;
@@ -55,12 +60,22 @@ pub(crate) fn run(dir: &JobDir) -> Result<u8, Failure> {
     if dir.end()?.is_some() {
         return Ok(JobExit::AsAsked as u8); // it was stopped before it started
     }
-    if dir.is_local() {
+    match (job.scheduler, slurm::own_job()) {
         // Whatever the job script did: we are the process to stop.
-        dir.write(
+        (Scheduler::Local, _) => dir.write(
             "local.json",
             &LocalJob::of(i32::try_from(std::process::id()).map_err(std::io::Error::other)?)?,
-        )?;
+        )?,
+        // Who submitted us may have been killed before it could write this down.
+        (Scheduler::Slurm, Some(own)) => dir.write("slurm.json", &SlurmJob { schema: SCHEMA, job: own })?,
+        (Scheduler::Slurm, None) => {
+            return Err(Failure::new(
+                Exit::Usage,
+                "not_in_a_job",
+                "this is no job of Slurm: SLURM_JOB_ID is not set",
+            )
+            .with_hint("`bf-user run` starts services"));
+        }
     }
     raise_file_limit();
     orphans::adopt()?;
@@ -91,7 +106,8 @@ fn raise_file_limit() {
 fn end_of(failure: &Failure) -> End {
     let cause = match failure.code {
         "port_in_use" => Cause::Port,
-        "file_not_found" | "engine_program_missing" => Cause::MissingFile,
+        "file_not_found" | "engine_program_missing" | "apptainer_missing" => Cause::MissingFile,
+        "image_damaged" => Cause::ImageDamaged,
         _ => Cause::Unknown,
     };
     End { hint: failure.hint.clone(), ..End::new(cause, failure.message.clone()) }
@@ -99,11 +115,19 @@ fn end_of(failure: &Failure) -> End {
 
 async fn supervise(dir: &JobDir, job: &Job) -> Result<(End, u8), Failure> {
     let mut stop = Stop::new()?;
-    let life = Arc::new(Life::new(job.time_limit));
+    let life = Arc::new(Life::new(time_left(job)));
     let heart = heartbeat::start(dir.clone(), Arc::clone(&life))?;
     say(dir, &format!("{} {} for {} with {}", job.name, job.service, job.model.repo, job.engine.id));
 
     let looks = probe::Looks::new(job)?;
+    if let Some(image) = &job.engine.image {
+        // A damaged image shows in a sentence here, and else somewhere in Apptainer's log.
+        bf_core::image::sif::read(&image.sif).map_err(|error| {
+            let message = format!("the image {} is damaged: {error}", image.sif.display());
+            Failure::new(Exit::Invalid, "image_damaged", message)
+                .with_hint("an administrator mends it with `bf-admin setup`")
+        })?;
+    }
     let key = Key::read(&dir.key())?;
     let work = WorkDir::create()?;
     dir.write(
@@ -112,7 +136,7 @@ async fn supervise(dir: &JobDir, job: &Job) -> Result<(End, u8), Failure> {
     )?;
     let listener = bind(job).await?;
     let address = listener.local_addr()?;
-    publish(dir, job, address.ip(), address.port())?;
+    publish(dir, job, &addresses::of_listener(address.ip())?, address.port())?;
     let proxy = tokio::spawn(proxy::serve(
         listener,
         Arc::new(proxy::Proxy::new(job, key.clone(), address.port(), work.socket(), Arc::clone(&life))),
@@ -125,7 +149,11 @@ async fn supervise(dir: &JobDir, job: &Job) -> Result<(End, u8), Failure> {
     let probe = tokio::spawn(probe::run(looks, work.socket(), Arc::clone(&life), grace));
 
     let reason = tokio::select! {
-        ended = engine.ended() => Reason::Engine(ended),
+        // Slurm signals all processes of a job at once: the engine may be gone before we know why.
+        ended = engine.ended() => match stop.asked_with(job.scheduler).await {
+            Some(cause) => Reason::Asked(cause),
+            None => Reason::Engine(ended),
+        },
         cause = stop.asked() => Reason::Asked(cause),
         () = life.is_abandoned() => Reason::Asked(Cause::Stopped),
         () = life.time_is_up() => Reason::Asked(Cause::Walltime),
@@ -137,6 +165,11 @@ async fn supervise(dir: &JobDir, job: &Job) -> Result<(End, u8), Failure> {
     engine.stop(ENGINE_GRACE).await;
     let (end, exit) = match reason {
         Reason::Engine(ended) => (fate::of_engine(dir, job, &ended), exit_of(&ended)),
+        Reason::Asked(Cause::Stopped) if job.scheduler == Scheduler::Slurm => {
+            // Slurm's signal is the same whatever it is for.
+            let end = tokio::task::spawn_blocking(slurm::why_stopped).await.map_err(std::io::Error::other)?;
+            (end.unwrap_or_else(|| fate::as_asked(Cause::Stopped, job)), JobExit::AsAsked as u8)
+        }
         Reason::Asked(cause) => (fate::as_asked(cause, job), JobExit::AsAsked as u8),
     };
     proxy.abort();
@@ -144,6 +177,14 @@ async fn supervise(dir: &JobDir, job: &Job) -> Result<(End, u8), Failure> {
     heart.stop().await;
     work.remove()?;
     Ok((end, exit))
+}
+
+/// How long the job may run; `None`: as long as it likes.
+fn time_left(job: &Job) -> Option<Duration> {
+    match job.scheduler {
+        Scheduler::Local => job.time_limit.map(Duration::from_secs),
+        Scheduler::Slurm => slurm::time_left(job.time_limit),
+    }
 }
 
 enum Reason {
@@ -179,14 +220,14 @@ async fn bind(job: &Job) -> Result<TcpListener, Failure> {
     })
 }
 
-fn publish(dir: &JobDir, job: &Job, address: IpAddr, port: u16) -> Result<(), Failure> {
+fn publish(dir: &JobDir, job: &Job, addresses: &[IpAddr], port: u16) -> Result<(), Failure> {
     let endpoint = Endpoint {
         schema: SCHEMA,
         service: job.service.clone(),
         attempt: 1,
-        slurm_job: std::env::var("SLURM_JOB_ID").ok(),
+        slurm_job: slurm::own_job().map(|job| job.to_string()),
         host: bf_core::host::name(),
-        addresses: vec![address.to_string()],
+        addresses: addresses.iter().map(ToString::to_string).collect(),
         port,
         scheme: "http".into(),
         models: vec![job.model.repo.clone()],
@@ -217,6 +258,15 @@ impl Stop {
             int: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
         })
+    }
+
+    /// Whether one of them arrives together with the end of the engine, where a scheduler signals both.
+    async fn asked_with(&mut self, scheduler: Scheduler) -> Option<Cause> {
+        const TOGETHER: Duration = Duration::from_secs(1);
+        match scheduler {
+            Scheduler::Local => None,
+            Scheduler::Slurm => tokio::time::timeout(TOGETHER, self.asked()).await.ok(),
+        }
     }
 
     /// Returns when one of them arrives. A hang-up (the terminal is closed) is no wish to end a service.

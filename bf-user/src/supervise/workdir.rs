@@ -35,7 +35,7 @@ impl WorkDir {
                 Ok(()) => {
                     bf_core::publish::set_mode(&path, 0o700)?;
                     let work = Self { path };
-                    for folder in ["home", "tmp"] {
+                    for folder in ["home", "tmp", "scratch"] {
                         fs_err::create_dir(work.path.join(folder))?;
                     }
                     return Ok(work);
@@ -68,6 +68,11 @@ impl WorkDir {
     /// The engine's TMPDIR.
     pub(super) fn tmp(&self) -> PathBuf {
         self.path.join("tmp")
+    }
+
+    /// What a container has for /tmp and /var/tmp.
+    pub(super) fn scratch(&self) -> PathBuf {
+        self.path.join("scratch")
     }
 
     /// Removes it. That it is gone already is fine.

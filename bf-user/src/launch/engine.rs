@@ -1,0 +1,107 @@
+//! How the engine of a service is run: in the site's image when it has one, else as a native program of the cache.
+
+use bf_core::image::{self, GPU_SUFFIX, Sif};
+use bf_core::report::{Exit, Failure};
+use bf_core::service::{self, Engine as Definition, Listen};
+use bf_core::site::{self, Layout, Locked};
+
+use super::Wish;
+use crate::job::{Engine, EngineImage};
+
+/// The engine for a model in `format`, with its installation checked: a program or an image is run only if it can be trusted.
+pub(super) fn of(layout: &Layout, wish: &Wish, format: &str, gpus: u32) -> Result<Engine, Failure> {
+    let definition = service::choose(Some(layout), wish.kind, format, gpus)?;
+    check_supported(&definition)?;
+    let image = in_cache(layout, &definition, wish, gpus)?.map(|sif| container(&definition, sif));
+    let (version, native) = match (&image, &definition.native) {
+        (Some(image), _) => (image.reference.clone(), None),
+        (None, Some(native)) => {
+            let folder = layout.engine(&definition.id, &native.version);
+            if !folder.is_dir() {
+                return Err(not_installed(layout, &definition, Some(&native.version)));
+            }
+            (native.version.clone(), Some(site::trusted_tree(layout.root(), &folder)?))
+        }
+        (None, None) if definition.image.is_some() => return Err(not_installed(layout, &definition, None)),
+        (None, None) => (String::new(), None),
+    };
+    Ok(Engine {
+        id: definition.id,
+        version,
+        native,
+        image,
+        command: definition.command,
+        env: definition.env,
+        secret_env: definition.secret_env,
+        health: definition.health,
+        ready_path: definition.ready.path,
+        ready_body: definition.ready.body,
+        routes: definition.routes,
+    })
+}
+
+/// The image of the cache that the engine runs in, if there is one. One that was asked for by name must be there.
+fn in_cache(
+    layout: &Layout,
+    definition: &Definition,
+    wish: &Wish,
+    gpus: u32,
+) -> Result<Option<Sif>, Failure> {
+    let locked = Locked::load(layout)?;
+    if let Some(wanted) = &wish.image {
+        let found = image::find_reference(layout, &locked, wanted)?;
+        return found.map(Some).ok_or_else(|| {
+            let message = format!("the image {wanted} is not in the cache {}", layout.root().display());
+            Failure::new(Exit::NotFound, "image_not_found", message)
+                .with_hint(format!("an administrator fetches it: bf-admin image pull {wanted}"))
+        });
+    }
+    let Some(own) = &definition.image else { return Ok(None) };
+    // With GPUs an image that cannot use them would run, slowly, and nobody would be told.
+    let (name, reference) = match &own.gpu_reference {
+        Some(reference) if gpus > 0 => (format!("{}{GPU_SUFFIX}", definition.id), reference),
+        _ => (definition.id.clone(), &own.reference),
+    };
+    Ok(image::find(layout, &locked, &name, Some(reference))?)
+}
+
+fn container(definition: &Definition, sif: Sif) -> EngineImage {
+    EngineImage {
+        reference: sif.reference.map_or(sif.name, |reference| reference.to_string()),
+        sif: sif.path,
+        digest: sif.digest12,
+        path: definition.image.as_ref().map(|image| image.path.clone()).unwrap_or_default(),
+        binds: definition.binds.clone(),
+    }
+}
+
+/// The failure of an engine that the cache has neither as image nor as program.
+fn not_installed(layout: &Layout, definition: &Definition, version: Option<&str>) -> Failure {
+    let id = &definition.id;
+    let what = version.map_or_else(|| id.clone(), |version| format!("{id} {version}"));
+    let message = format!("the engine {what} is not installed in {}", layout.root().display());
+    let ways: Vec<&str> = [
+        definition.image.as_ref().map(|_| "`images`, for its container"),
+        definition.native.as_ref().map(|_| "`engines`, for its program without a container"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let ways = ways.join(", or to ");
+    Failure::new(Exit::NotFound, "engine_not_installed", message).with_hint(format!(
+        "an administrator installs it: add `{id}` in site.yaml to {ways}, and run `bf-admin setup`"
+    ))
+}
+
+/// What this version cannot do for an engine is refused, not left out.
+fn check_supported(engine: &Definition) -> Result<(), Failure> {
+    let why = if engine.listen == Listen::Tcp {
+        "it listens at a TCP port, which everybody on the machine can reach"
+    } else if !engine.assets.is_empty() {
+        "it needs assets, which are not provisioned yet"
+    } else {
+        return Ok(());
+    };
+    let message = format!("the engine {} cannot be started by this version: {why}", engine.id);
+    Err(Failure::new(Exit::Failed, "engine_not_supported", message))
+}

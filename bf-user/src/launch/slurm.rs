@@ -1,0 +1,135 @@
+//! The scheduler Slurm: the job script with its `#SBATCH` lines, and what can be known before it is handed over.
+
+use bf_core::digest;
+use bf_core::report::{Exit, Failure};
+use bf_core::slurm::{Comment, Directive, PartitionFacts, Slurm, SlurmError};
+use bf_core::template;
+
+use super::{Plan, program};
+use crate::job::{Cause, End, Job, JobDir, SCHEMA, SlurmJob};
+
+const TEMPLATE: &str = "slurm/service.sh.j2";
+
+/// The job script.
+pub(super) fn script(plan: &Plan, dir: &JobDir) -> Result<String, Failure> {
+    let source = template::load(Some(&plan.layout), TEMPLATE)?;
+    let directives: Vec<String> = directives(&plan.job, dir)?.iter().map(Directive::argument).collect();
+    let values = serde_json::json!({
+        "name": plan.job.name,
+        "service": plan.job.service,
+        "directives": directives,
+        "program": program::of_job(&plan.layout)?,
+        "job_dir": dir.path(),
+    });
+    Ok(template::render_script(&source, values)?)
+}
+
+/// The options of the job, every one of which is said: nothing is left to variables and defaults that differ by site.
+fn directives(job: &Job, dir: &JobDir) -> Result<Vec<Directive>, Failure> {
+    let options = &job.slurm;
+    let mut directives = vec![
+        Directive::new("job-name", plain(&job.name))?,
+        Directive::new("comment", comment(job))?,
+        Directive::new("chdir", "/")?,
+        Directive::path("output", dir.path(), "slurm-%j.out")?,
+        Directive::new("nodes", "1")?,
+        Directive::new("ntasks", "1")?,
+        Directive::new("cpus-per-task", job.resources.cpus)?,
+        Directive::new("mem", format!("{}G", job.resources.memory_gb))?,
+        // A service that came back hours later would wait for nobody, and use up what others could have.
+        Directive::flag("no-requeue")?,
+    ];
+    if let Some(seconds) = job.time_limit {
+        directives.push(Directive::new("time", seconds.div_ceil(60))?);
+    }
+    let given = [
+        ("gres", &options.gres),
+        ("constraint", &options.constraint),
+        ("partition", &options.partition),
+        ("account", &options.account),
+        ("qos", &options.qos),
+        ("reservation", &options.reservation),
+    ];
+    for (name, value) in given {
+        if let Some(value) = value {
+            directives.push(Directive::new(name, value)?);
+        }
+    }
+    Ok(directives)
+}
+
+/// A name for Slurm's lists: what is not plain there is replaced.
+fn plain(name: &str) -> String {
+    let plain = |character: char| character.is_ascii_alphanumeric() || "._-".contains(character);
+    name.chars().map(|character| if plain(character) { character } else { '_' }).collect()
+}
+
+/// What tells this job from others, and what it uses (interface H).
+fn comment(job: &Job) -> Comment {
+    Comment {
+        svc: Some(job.service.clone()),
+        image: job.engine.image.as_ref().map(|image| image.digest.clone()),
+        model: Some(model_mark(&job.model.repo, &job.model.revision)),
+        ..Comment::default()
+    }
+}
+
+/// 12 hex digits for a revision of a model: the beginning of the SHA-256 of `REPO@REVISION`.
+fn model_mark(repo: &str, revision: &str) -> String {
+    let mut mark = digest::of_bytes(format!("{repo}@{revision}").as_bytes());
+    mark.truncate(12);
+    mark
+}
+
+/// Compares the job with the partition it goes to: Slurm takes a job that can never start, and lets it wait for ever.
+pub(super) fn check(plan: &Plan, slurm: &Slurm) -> Result<(), Failure> {
+    let partitions = slurm.partitions()?;
+    let wanted = plan.job.slurm.partition.as_deref();
+    let partition = match wanted {
+        Some(name) => partitions.iter().find(|partition| partition.name == name).ok_or_else(|| {
+            let known: Vec<&str> = partitions.iter().map(|partition| partition.name.as_str()).collect();
+            Failure::new(Exit::NotFound, "partition_not_found", format!("Slurm has no partition {name}"))
+                .with_hint(format!("there are: {}", known.join(", ")))
+        })?,
+        None => partitions.iter().find(|partition| partition.is_default).ok_or_else(|| {
+            let message = "Slurm has no default partition";
+            Failure::new(Exit::Usage, "no_partition", message).with_hint("name one with --partition")
+        })?,
+    };
+    check_time(&plan.job, partition)
+}
+
+fn check_time(job: &Job, partition: &PartitionFacts) -> Result<(), Failure> {
+    let (Some(seconds), Some(max)) = (job.time_limit, partition.max_time) else { return Ok(()) };
+    let minutes = seconds.div_ceil(60);
+    if minutes <= max {
+        return Ok(());
+    }
+    let message = format!(
+        "{minutes} minutes are more than the partition {} allows: {max}; the job would wait for ever",
+        partition.name
+    );
+    Err(Failure::new(Exit::Usage, "time_too_long", message)
+        .with_hint(format!("ask for --time {max} or less, or another --partition")))
+}
+
+/// Hands the job of a job directory to Slurm. Returns its id.
+pub(super) fn start(dir: &JobDir, slurm: &Slurm) -> Result<String, Failure> {
+    match slurm.submit(&dir.script()) {
+        Ok(job) => {
+            let id = job.to_string();
+            dir.write("slurm.json", &SlurmJob { schema: SCHEMA, job })?;
+            Ok(id)
+        }
+        Err(error) => {
+            // Slurm may have taken it all the same when its answer was late: then its queue knows the job by its comment.
+            let is_late = matches!(error, SlurmError::TimedOut { .. });
+            let failure = Failure::from(error);
+            if !is_late {
+                let end = End::new(Cause::Unknown, failure.message.clone());
+                dir.write_end(&End { hint: failure.hint.clone(), ..end })?;
+            }
+            Err(failure)
+        }
+    }
+}
