@@ -4,6 +4,8 @@ mod cli;
 mod client;
 mod commands;
 mod duration;
+#[cfg(test)]
+mod golden;
 mod job;
 mod launch;
 mod printer;

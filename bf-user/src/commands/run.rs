@@ -258,11 +258,11 @@ pub(crate) fn run(args: RunArgs, settings: &Settings, printer: Printer) -> Resul
     }
     let scene = Scene::of(&settings.home_dir);
     let (view, _) = block_on(ServiceView::of(record, &store, &scene, false))?;
-    printer.note(&format!(
-        "started {}; `bf-user wait {}` waits until it answers",
-        view.name,
-        view.short_id()
-    ));
+    let begun = match scheduler {
+        Scheduler::Local => format!("started {}", view.name),
+        Scheduler::Slurm => format!("handed {} to Slurm", view.name),
+    };
+    printer.note(&format!("{begun}; `bf-user wait {}` waits until it answers", view.short_id()));
     printer.report(&Started(view))?;
     Ok(Exit::Ok)
 }

@@ -55,6 +55,7 @@ pub(crate) fn run(args: &WaitArgs, settings: &Settings, printer: Printer) -> Res
     // A time-out beyond what the clock can count is none.
     let deadline = args.timeout.and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds)));
     let scene = Scene::of(&settings.home_dir);
+    let mut told = None;
     let view = block_on(async {
         loop {
             let scene = scene.again();
@@ -63,6 +64,12 @@ pub(crate) fn run(args: &WaitArgs, settings: &Settings, printer: Printer) -> Res
                 ServiceState::Healthy => return Ok(view),
                 state if !state.is_live() => return Err(ended(view)),
                 state => {
+                    // Who waits wants to know for what: said once, and again when it changes.
+                    let why = status.reason.clone().map(|reason| format!("{}: {reason}", state.name()));
+                    if why.is_some() && why != told {
+                        printer.note(why.as_deref().unwrap_or_default());
+                        told = why;
+                    }
                     if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                         let phase =
                             status.phase.map(|phase| format!(", {}", phase.name())).unwrap_or_default();

@@ -52,6 +52,50 @@ impl Job {
     pub(crate) fn default_grace() -> u64 {
         600
     }
+
+    /// A job for tests.
+    #[cfg(test)]
+    pub(crate) fn example() -> Self {
+        let text = String::from;
+        Self {
+            schema: SCHEMA,
+            service: text("0123456789abcdef0123456789abcdef"),
+            name: text("example"),
+            kind: text("text_generation"),
+            engine: Engine {
+                id: text("engine"),
+                version: text("1"),
+                native: None,
+                image: None,
+                command: vec![text("/bin/engine")],
+                env: BTreeMap::new(),
+                secret_env: BTreeMap::new(),
+                health: text("/health"),
+                ready_path: text("/ready"),
+                ready_body: text("{}"),
+                routes: Vec::new(),
+            },
+            model: Model {
+                repo: text("org/name"),
+                revision: text("0123456789abcdef0123456789abcdef01234567"),
+                snapshot: "/models/name".into(),
+                weights: "/models/name/model.gguf".into(),
+            },
+            resources: Resources { cpus: 4, gpus: 0, memory_gb: 8 },
+            tier: None,
+            network: Network { address: text("127.0.0.1"), port: 0 },
+            arguments: Vec::new(),
+            idle_timeout: None,
+            time_limit: Some(1800),
+            grace_period: 600,
+            profile: text("default"),
+            cache_dir: text("/shared/cache"),
+            scheduler: Scheduler::Slurm,
+            slurm: SlurmOptions::default(),
+            created_at: text("2026-01-01T00:00:00.000Z"),
+            version: text("0.1.0"),
+        }
+    }
 }
 
 /// Who decides when and where a job runs.

@@ -1,5 +1,7 @@
 //! How the engine of a service is run: in the site's image when it has one, else as a native program of the cache.
 
+use std::path::PathBuf;
+
 use bf_core::image::{self, GPU_SUFFIX, Sif};
 use bf_core::report::{Exit, Failure};
 use bf_core::service::{self, Engine as Definition, Listen};
@@ -25,7 +27,17 @@ pub(super) fn of(layout: &Layout, wish: &Wish, format: &str, gpus: u32) -> Resul
         (None, None) if definition.image.is_some() => return Err(not_installed(layout, &definition, None)),
         (None, None) => (String::new(), None),
     };
-    Ok(Engine {
+    Ok(resolved(definition, version, native, image))
+}
+
+/// The engine of a job: its definition, and how it is run.
+pub(crate) fn resolved(
+    definition: Definition,
+    version: String,
+    native: Option<PathBuf>,
+    image: Option<EngineImage>,
+) -> Engine {
+    Engine {
         id: definition.id,
         version,
         native,
@@ -37,7 +49,7 @@ pub(super) fn of(layout: &Layout, wish: &Wish, format: &str, gpus: u32) -> Resul
         ready_path: definition.ready.path,
         ready_body: definition.ready.body,
         routes: definition.routes,
-    })
+    }
 }
 
 /// The image of the cache that the engine runs in, if there is one. One that was asked for by name must be there.

@@ -7,6 +7,8 @@ mod program;
 mod slurm;
 mod stop;
 
+#[cfg(test)]
+pub(crate) use engine::resolved;
 pub(crate) use local::detach;
 pub(crate) use plan::{Plan, Wish, gb, open_cache, roots};
 pub(crate) use stop::{remove_left, stop};

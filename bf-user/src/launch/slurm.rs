@@ -1,9 +1,11 @@
 //! The scheduler Slurm: the job script with its `#SBATCH` lines, and what can be known before it is handed over.
 
+use std::path::Path;
+
 use bf_core::digest;
 use bf_core::report::{Exit, Failure};
 use bf_core::slurm::{Comment, Directive, PartitionFacts, Slurm, SlurmError};
-use bf_core::template;
+use bf_core::template::{self, Source};
 
 use super::{Plan, program};
 use crate::job::{Cause, End, Job, JobDir, SCHEMA, SlurmJob};
@@ -13,15 +15,19 @@ const TEMPLATE: &str = "slurm/service.sh.j2";
 /// The job script.
 pub(super) fn script(plan: &Plan, dir: &JobDir) -> Result<String, Failure> {
     let source = template::load(Some(&plan.layout), TEMPLATE)?;
-    let directives: Vec<String> = directives(&plan.job, dir)?.iter().map(Directive::argument).collect();
+    render(&source, &plan.job, dir, &program::of_job(&plan.layout)?)
+}
+
+fn render(source: &Source, job: &Job, dir: &JobDir, program: &Path) -> Result<String, Failure> {
+    let directives: Vec<String> = directives(job, dir)?.iter().map(Directive::argument).collect();
     let values = serde_json::json!({
-        "name": plan.job.name,
-        "service": plan.job.service,
+        "name": job.name,
+        "service": job.service,
         "directives": directives,
-        "program": program::of_job(&plan.layout)?,
+        "program": program,
         "job_dir": dir.path(),
     });
-    Ok(template::render_script(&source, values)?)
+    Ok(template::render_script(source, values)?)
 }
 
 /// The options of the job, every one of which is said: nothing is left to variables and defaults that differ by site.
@@ -133,3 +139,6 @@ pub(super) fn start(dir: &JobDir, slurm: &Slurm) -> Result<String, Failure> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

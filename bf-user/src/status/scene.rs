@@ -50,6 +50,12 @@ impl Scene {
         Self { queue: Arc::default(), ..self.again() }
     }
 
+    /// The same, with a queue that was not asked for.
+    #[cfg(test)]
+    pub(super) fn with_queue(self, jobs: Result<Vec<QueuedJob>, Failure>) -> Self {
+        Self { queue: Arc::new(Mutex::new(Some((Instant::now(), Arc::new(jobs))))), ..self }
+    }
+
     pub(super) fn clock(&self) -> &Clock {
         &self.clock
     }

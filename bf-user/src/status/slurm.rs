@@ -229,3 +229,6 @@ fn end_of(last: &Last<'_>, job: &JobId, dir: &JobDir) -> End {
 fn a_node(nodes: Option<&str>) -> String {
     nodes.map_or_else(|| "a node".into(), |nodes| format!("the node {nodes}"))
 }
+
+#[cfg(test)]
+mod tests;

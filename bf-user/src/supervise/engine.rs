@@ -176,3 +176,6 @@ fn environment(job: &Job, key: &Key, work: &WorkDir) -> Result<BTreeMap<String, 
     }
     Ok(env)
 }
+
+#[cfg(test)]
+mod tests;

@@ -50,6 +50,12 @@ impl WorkDir {
         Err(io::Error::other(format!("no free name for a work folder in {}", base.display())))
     }
 
+    /// A folder that is only spoken of.
+    #[cfg(test)]
+    pub(super) fn named(path: &str) -> Self {
+        Self { path: path.into() }
+    }
+
     /// The folder.
     pub(super) fn path(&self) -> &Path {
         &self.path

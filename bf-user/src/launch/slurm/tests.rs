@@ -1,0 +1,73 @@
+use bf_core::slurm::PartitionState;
+
+use super::*;
+use crate::golden;
+use crate::job::{EngineImage, SlurmOptions};
+
+fn script_of(job: &Job, home: &str) -> Result<String, Failure> {
+    let source = template::load(None, TEMPLATE).unwrap();
+    let dir = JobDir::of(Path::new(home), &job.service);
+    render(&source, job, &dir, Path::new("/shared/cache/toolkit/0.1.0/x86_64/bf-user"))
+}
+
+#[test]
+fn the_scripts_are_those_that_were_agreed_on() {
+    let job = Job::example();
+    golden::check("jobs/least.sh", &script_of(&job, "/home/alice/.blackfish").unwrap());
+
+    let mut job = Job::example();
+    job.name = "größer als 1".into();
+    job.engine.image = Some(EngineImage {
+        reference: "r".into(),
+        sif: "/i.sif".into(),
+        digest: "0123456789ab".into(),
+        path: Vec::new(),
+        binds: Vec::new(),
+    });
+    job.resources.gpus = 2;
+    job.slurm = SlurmOptions {
+        partition: Some("gpu".into()),
+        constraint: Some("gpu80&ib".into()),
+        account: Some("physics".into()),
+        qos: Some("short".into()),
+        reservation: Some("course".into()),
+        gres: Some("gpu:a100:2".into()),
+    };
+    golden::check("jobs/most.sh", &script_of(&job, "/home/alice bob/100%/.blackfish").unwrap());
+}
+
+#[test]
+fn what_could_be_a_second_option_is_refused() {
+    for value in ["gpu\n#SBATCH --uid=0", "gpu --wrap=x", "a'b", "$(id)", "`id`", ""] {
+        let mut job = Job::example();
+        job.slurm.partition = Some(value.into());
+        let failure = script_of(&job, "/home/alice").unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage, "{value}: {failure}");
+    }
+}
+
+#[test]
+fn a_job_that_would_wait_for_ever_is_refused() {
+    let partition = |max_time| PartitionFacts {
+        name: "gpu".into(),
+        is_default: true,
+        state: PartitionState::Up,
+        max_time,
+        default_time: None,
+        nodes: None,
+        node_count: 1,
+    };
+    let job = Job::example(); // 30 minutes
+    assert!(check_time(&job, &partition(None)).is_ok());
+    assert!(check_time(&job, &partition(Some(30))).is_ok());
+    let failure = check_time(&job, &partition(Some(29))).unwrap_err();
+    assert_eq!((failure.code, failure.exit), ("time_too_long", Exit::Usage));
+    assert!(failure.hint.unwrap().contains("--time 29"));
+}
+
+#[test]
+fn a_revision_of_a_model_has_one_mark() {
+    assert_eq!(model_mark("org/name", "1"), model_mark("org/name", "1"));
+    assert_ne!(model_mark("org/name", "1"), model_mark("org/name", "2"));
+    assert_eq!(model_mark("org/name", "1").len(), 12);
+}
