@@ -8,13 +8,22 @@ use bf_core::service::{self, Engine as Definition, Listen};
 use bf_core::site::{self, Layout, Locked};
 
 use super::Wish;
-use crate::job::{Engine, EngineImage};
+use crate::job::{Engine, EngineImage, Scheduler};
+use crate::supervise;
 
 /// The engine for a model in `format`, with its installation checked: a program or an image is run only if it can be trusted.
 pub(super) fn of(layout: &Layout, wish: &Wish, format: &str, gpus: u32) -> Result<Engine, Failure> {
     let definition = service::choose(Some(layout), wish.kind, format, gpus)?;
     check_supported(&definition)?;
-    let image = in_cache(layout, &definition, wish, gpus)?.map(|sif| container(&definition, sif));
+    let mut image = in_cache(layout, &definition, wish, gpus)?.map(|sif| container(&definition, sif));
+    let program = definition.native.as_ref().map(|native| layout.engine(&definition.id, &native.version));
+    // On this machine it shows whether there is anything to run an image with; of other nodes that is not known here.
+    if image.is_some() && wish.scheduler == Scheduler::Local && wish.image.is_none() {
+        match supervise::apptainer() {
+            Err(_) if program.as_ref().is_some_and(|folder| folder.is_dir()) => image = None,
+            found => found.map(|_| ())?,
+        }
+    }
     let (version, native) = match (&image, &definition.native) {
         (Some(image), _) => (image.reference.clone(), None),
         (None, Some(native)) => {

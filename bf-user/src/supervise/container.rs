@@ -87,7 +87,7 @@ fn bindable(path: PathBuf) -> Result<PathBuf, Failure> {
 }
 
 /// Apptainer on this node.
-pub(super) fn program() -> Result<PathBuf, Failure> {
+pub(crate) fn program() -> Result<PathBuf, Failure> {
     let path = std::env::var_os("PATH").unwrap_or_else(|| super::engine::PATH.into());
     let folders: Vec<PathBuf> = std::env::split_paths(&path).filter(|folder| folder.is_absolute()).collect();
     let is_program = |path: &PathBuf| {
