@@ -77,6 +77,7 @@ pub(crate) fn site_or_lock(context: &Context) -> Result<Site, Failure> {
         file_mode: Policy::default().file_mode,
         models: Vec::new(),
         engines: BTreeMap::new(),
+        images: BTreeMap::new(),
     };
     Ok(Site { declared, shown: layout.site_yaml(), layout, is_copy: true })
 }

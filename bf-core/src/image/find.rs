@@ -40,7 +40,7 @@ pub fn find(
     reference.map_or(Ok(None), |reference| find_reference(layout, locked, reference))
 }
 
-/// The image `reference`, whatever it is called: that of site.lock with the same reference, else the file with upstream's
+/// The image `reference`, whatever it is called: that of site.lock which was fetched as it, else the file with upstream's
 /// name for it, as caches have it that were filled by hand.
 ///
 /// # Errors
@@ -51,7 +51,7 @@ pub fn find_reference(
     reference: &Reference,
 ) -> Result<Option<Sif>, ImageError> {
     for (name, own) in &locked.images {
-        if own.reference.as_ref() == Some(reference)
+        if serves(own, reference)
             && let Some(sif) = of_lock(layout, name, own)?
         {
             return Ok(Some(sif));
@@ -61,8 +61,7 @@ pub fn find_reference(
     let path = layout.image_link(&file);
     // A file of that name that was provisioned from somewhere else is another image.
     let is_other = |own: &LockedImage| {
-        layout.root().join(&own.sif) == path
-            && own.reference.as_ref().is_some_and(|other| !same_place(other, reference))
+        layout.root().join(&own.sif) == path && own.reference.is_some() && !serves(own, reference)
     };
     if locked.images.values().any(is_other) {
         return Ok(None);
@@ -71,13 +70,12 @@ pub fn find_reference(
     open(layout, name, Some(reference), &path)
 }
 
-/// Whether two references differ by nothing but a digest.
-fn same_place(one: &Reference, other: &Reference) -> bool {
-    (one.registry(), one.repository(), one.tag()) == (other.registry(), other.repository(), other.tag())
-        && (one.digest().is_none() || other.digest().is_none() || one.digest() == other.digest())
+/// Whether an image of the lock is what was asked for.
+fn serves(own: &LockedImage, asked: &Reference) -> bool {
+    own.whole().is_some_and(|own| own.serves(asked))
 }
 
-fn of_lock(layout: &Layout, name: &str, own: &LockedImage) -> Result<Option<Sif>, ImageError> {
+pub(super) fn of_lock(layout: &Layout, name: &str, own: &LockedImage) -> Result<Option<Sif>, ImageError> {
     let below = Path::new(&own.sif);
     let is_inside = below.components().all(|part| matches!(part, Component::Normal(_)));
     if !is_inside || below.as_os_str().is_empty() {
@@ -86,7 +84,7 @@ fn of_lock(layout: &Layout, name: &str, own: &LockedImage) -> Result<Option<Sif>
     open(layout, name, own.reference.as_ref(), &layout.root().join(below))
 }
 
-fn open(
+pub(super) fn open(
     layout: &Layout,
     name: &str,
     reference: Option<&Reference>,
@@ -176,6 +174,23 @@ mod tests {
         assert!(
             find_reference(&layout, &Locked::default(), &reference("evil.io/x/name:tag")).unwrap().is_some()
         );
+    }
+
+    #[test]
+    fn a_list_has_what_is_locked_and_what_was_put_there() {
+        let (_dir, layout, mut locked) = cache();
+        fs_err::write(layout.image_link("hand_1.sif"), small(2, 100)).unwrap();
+        fs_err::write(layout.image_link("bad_1.sif"), "no").unwrap();
+        fs_err::write(layout.image_link("notes.txt"), "no").unwrap();
+        let mut gone = locked.images["engine"].clone();
+        gone.sif = "images/gone_1.sif".into();
+        locked.images.insert("gone".into(), gone);
+        let inventory = crate::image::list(&layout, &locked);
+        let shown: Vec<_> =
+            inventory.images.iter().map(|one| (one.name.as_str(), one.sif.as_str(), one.managed)).collect();
+        assert_eq!(shown, [("engine", "images/name_tag.sif", true), ("hand_1", "images/hand_1.sif", false)]);
+        let codes: Vec<_> = inventory.findings.iter().map(|finding| finding.code).collect();
+        assert_eq!(codes, ["image_missing", "image_damaged"]);
     }
 
     #[test]

@@ -3,12 +3,14 @@
 mod digest;
 mod error;
 mod find;
+mod list;
 mod reference;
 pub mod sif;
 
 pub use digest::Digest;
 pub use error::ImageError;
 pub use find::{Sif, find, find_reference};
+pub use list::{ImageInfo, Inventory, list};
 pub use reference::Reference;
 
 /// The ending of the name under which the image of an engine for GPUs is declared: `vllm-gpu`.

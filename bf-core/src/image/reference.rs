@@ -57,6 +57,25 @@ impl Reference {
         self
     }
 
+    /// The same image by its tag alone; one that has no tag stays as it is.
+    #[must_use]
+    pub fn unpinned(mut self) -> Self {
+        if self.tag.is_some() {
+            self.digest = None;
+        }
+        self
+    }
+
+    /// Whether what was fetched under this name is what `asked` means: the same digest where one is asked for, else the
+    /// same tag.
+    pub fn serves(&self, asked: &Self) -> bool {
+        let same = match &asked.digest {
+            Some(digest) => self.digest.as_ref() == Some(digest),
+            None => self.tag == asked.tag,
+        };
+        same && (&self.registry, &self.repository) == (&asked.registry, &asked.repository)
+    }
+
     /// The file in the cache: `<last part of the name>_<tag>.sif`, as upstream names it. Of an image that has a digest and no tag
     /// the tag is `sha256-<12 hex>`: `latest` would be a claim that nobody made, and the same for two digests.
     pub fn sif_name(&self) -> String {
@@ -316,6 +335,20 @@ mod tests {
         assert_eq!(pinned.pull_name(), format!("ghcr.io/ggml-org/llama.cpp@{digest}"));
         let by_digest: Reference = format!("q.io/a/b@{digest}").parse().unwrap();
         assert_eq!(by_digest.sif_name(), "b_sha256-a1a1a1a1a1a1.sif");
+    }
+
+    #[test]
+    fn a_digest_is_served_by_itself_only_and_a_tag_by_whatever_it_was() {
+        let (one, two) = (format!("@sha256:{}", "a1".repeat(32)), format!("@sha256:{}", "b2".repeat(32)));
+        let serves = |own: &str, asked: &str| {
+            own.parse::<Reference>().unwrap().serves(&asked.parse::<Reference>().unwrap())
+        };
+        assert!(serves("q.io/a:1", "q.io/a:1"));
+        assert!(serves(&format!("q.io/a:1{one}"), "q.io/a:1"));
+        assert!(serves(&format!("q.io/a:1{one}"), &format!("q.io/a{one}")));
+        assert!(!serves("q.io/a:1", &format!("q.io/a:1{one}")));
+        assert!(!serves(&format!("q.io/a:1{one}"), &format!("q.io/a:1{two}")));
+        assert!(!serves("q.io/a:1", "q.io/a:2") && !serves("q.io/a:1", "r.io/a:1"));
     }
 
     proptest! {

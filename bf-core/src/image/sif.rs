@@ -10,6 +10,7 @@ pub use error::SifError;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use super::Reference;
 use descriptor::Descriptor;
 
 /// Bytes of the header.
@@ -20,6 +21,8 @@ const MAGIC: &[u8] = b"SIF_MAGIC\0";
 const VERSION: &[u8] = b"01\0";
 /// Apptainer makes room for 48; a number above this is no SIF's.
 const MAX_DESCRIPTORS: u64 = 4096;
+/// As much of a definition as is read: its first lines say where it comes from.
+const MAX_DEFINITION: u64 = 4096;
 
 /// What a whole SIF says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +33,8 @@ pub struct Header {
     pub objects: usize,
     /// The root filesystem.
     pub primary: Primary,
+    /// What it was made of, where Apptainer pulled it from a registry.
+    pub source: Option<Reference>,
     /// 12 hex digits that stand for it, made of its header, which holds a random id: not a digest of its content.
     pub id: String,
 }
@@ -68,7 +73,7 @@ pub fn parse(file: &mut (impl Read + Seek), bytes: u64) -> Result<Header, SifErr
     let size = usize::try_from(total).unwrap_or(usize::MAX).saturating_mul(Descriptor::SIZE);
     let table = at(file, bytes, from, size)?;
     let mut objects = 0;
-    let mut primary = None;
+    let (mut primary, mut source) = (None, None);
     for raw in table.chunks_exact(Descriptor::SIZE) {
         let Some(object) = Descriptor::read(raw)? else { continue };
         objects += 1;
@@ -76,6 +81,10 @@ pub fn parse(file: &mut (impl Read + Seek), bytes: u64) -> Result<Header, SifErr
             object.offset.checked_add(object.size).ok_or(SifError::malformed("an object has no end"))?;
         if bytes < end {
             return Err(SifError::Truncated { bytes, needed: end });
+        }
+        if object.kind == Descriptor::DEFINITION && source.is_none() {
+            let size = usize::try_from(object.size.min(MAX_DEFINITION)).unwrap_or_default();
+            source = pulled_from(&at(file, bytes, object.offset, size)?);
         }
         if object.primary.is_some() && primary.is_some() {
             return Err(SifError::malformed("it has two root filesystems"));
@@ -87,7 +96,23 @@ pub fn parse(file: &mut (impl Read + Seek), bytes: u64) -> Result<Header, SifErr
         primary.compression = Some(squashfs(file, bytes, &primary)?);
     }
     let id = crate::digest::of_bytes(&header)[..12].to_owned();
-    Ok(Header { bytes, objects, primary, id })
+    Ok(Header { bytes, objects, primary, source, id })
+}
+
+/// The registry's image that a definition begins with.
+fn pulled_from(definition: &[u8]) -> Option<Reference> {
+    let text = String::from_utf8_lossy(definition);
+    let value = |key: &str| {
+        let of = |line: &str| {
+            let (name, value) = line.split_once(':')?;
+            name.trim().eq_ignore_ascii_case(key).then(|| value.trim().to_owned())
+        };
+        text.lines().find_map(of)
+    };
+    if !value("bootstrap")?.eq_ignore_ascii_case("docker") {
+        return None;
+    }
+    value("from")?.parse().ok()
 }
 
 /// How a squashfs is compressed; that it is one, and not longer than its partition.

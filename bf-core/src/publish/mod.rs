@@ -126,13 +126,31 @@ impl<'a> Publisher<'a> {
     }
 }
 
-/// Removes a file, a link, or a folder with all that is in it.
+/// Removes a file, a link, or a folder with all that is in it, also with folders that their owner may not change: what was
+/// unpacked from an image has such.
 fn remove(path: &Path) -> io::Result<()> {
-    if fs_err::symlink_metadata(path)?.is_dir() {
-        fs_err::remove_dir_all(path)
-    } else {
-        fs_err::remove_file(path)
+    if !fs_err::symlink_metadata(path)?.is_dir() {
+        return fs_err::remove_file(path);
     }
+    match fs_err::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            open_up(path)?;
+            fs_err::remove_dir_all(path)
+        }
+        result => result,
+    }
+}
+
+/// Lets the owner into a folder and all folders below it.
+fn open_up(folder: &Path) -> io::Result<()> {
+    set_mode(folder, 0o700)?;
+    for entry in fs_err::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            open_up(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes a rename or a new name last through a power cut. Filesystems that cannot flush folders are let be.
@@ -190,6 +208,9 @@ mod tests {
         let left = guard.layout().staging(Part::Models).join("left/inner");
         fs_err::create_dir_all(&left).unwrap();
         fs_err::write(left.join("file"), "half").unwrap();
+        for (folder, mode) in [(left.as_path(), 0o000), (left.parent().unwrap(), 0o500)] {
+            set_mode(folder, mode).unwrap(); // keeps an ordinary owner from removing what is in it
+        }
         let publisher = Publisher::new(&guard, Policy::default()).unwrap();
         let staging = publisher.layout().staging(Part::Models);
         assert_eq!(fs_err::read_dir(staging).unwrap().count(), 0);

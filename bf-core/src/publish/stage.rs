@@ -33,6 +33,6 @@ impl Stage {
 impl Drop for Stage {
     fn drop(&mut self) {
         // What cannot be removed here is removed by the next run, which reports why it cannot.
-        let _ = fs_err::remove_dir_all(&self.path);
+        let _ = super::remove(&self.path);
     }
 }

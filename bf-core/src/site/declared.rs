@@ -1,8 +1,13 @@
 //! `site.yaml`: the state of the cache that the administrator declares (interface E of `docs/formats.md`).
 
+mod images;
+
+pub use images::is_name as is_image_name;
+
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
+use crate::image::{Digest, Reference};
 use crate::model::ModelId;
 use crate::report::Finding;
 use crate::spec::parse::{self, ConfigError, MapReader, Node, Reader, Value};
@@ -24,6 +29,17 @@ pub struct Declared {
     pub models: Vec<DeclaredModel>,
     /// Native engines that the cache must have, by id.
     pub engines: BTreeMap<String, DeclaredEngine>,
+    /// Container images that the cache must have, by name.
+    pub images: BTreeMap<String, DeclaredImage>,
+}
+
+/// A container image that the cache must have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeclaredImage {
+    /// What is pulled, pinned where the file has a `digest`; `None`: the image of the engine that it is named after.
+    pub reference: Option<Reference>,
+    /// Pins the engine's image, where there is no reference.
+    pub digest: Option<Digest>,
 }
 
 /// A model that the cache must have.
@@ -48,8 +64,7 @@ pub struct DeclaredEngine {
 
 /// Keys of interface E that this version reads and does not act on. To pass over them in silence would be to claim that
 /// a cache is what was declared when it is not.
-const LATER: [&str; 8] =
-    ["images", "tigerflow", "ondemand", "slurm", "runtime", "network", "policy", "retention"];
+const LATER: [&str; 7] = ["tigerflow", "ondemand", "slurm", "runtime", "network", "policy", "retention"];
 
 impl Declared {
     /// Reads the file at `path`.
@@ -83,6 +98,7 @@ fn read(reader: &Reader, root: &Node, text: &str, path: &Path) -> Option<Declare
     let file_mode = file_mode(reader, &mut map);
     let models = models(reader, &mut map, folder);
     let engines = engines(reader, &mut map, folder);
+    let images = images::images(reader, &mut map);
     for key in LATER {
         if let Some(entry) = map.optional(key) {
             let message = format!("this version cannot provide `{key}` yet");
@@ -100,6 +116,7 @@ fn read(reader: &Reader, root: &Node, text: &str, path: &Path) -> Option<Declare
         file_mode: file_mode?,
         models,
         engines,
+        images,
     })
 }
 
@@ -255,7 +272,7 @@ mod tests {
     #[test]
     fn what_cannot_be_provided_is_refused_and_nothing_unknown_passes() {
         let text =
-            "schema: 2\ncache_dir: /c\nimages: {a: {ref: b}}\nmodles: []\nmodels:\n  - repo: ../../x\n";
+            "schema: 2\ncache_dir: /c\ntigerflow: {ml: true}\nmodles: []\nmodels:\n  - repo: ../../x\n";
         let found = parse(text).unwrap_err();
         assert_eq!(
             found,

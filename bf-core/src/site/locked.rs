@@ -55,7 +55,7 @@ pub struct LockedToolkit {
 /// A container image as it was published.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LockedImage {
-    /// Where it came from; nothing for a file that was imported under a name of its own.
+    /// Where it came from, without a digest if it has a tag; nothing for a file that was imported under a name of its own.
     #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<Reference>,
     /// The manifest that was asked for, where it was pinned.
@@ -71,6 +71,15 @@ pub struct LockedImage {
 }
 
 impl LockedImage {
+    /// What it was asked for as: reference and digest.
+    pub fn whole(&self) -> Option<Reference> {
+        let reference = self.reference.clone()?;
+        Some(match &self.digest {
+            Some(digest) => reference.pinned(digest.clone()),
+            None => reference,
+        })
+    }
+
     /// The 12 hex digits that its file in the store is named by: of the manifest, where that is known, else of the file.
     pub fn digest12(&self) -> &str {
         match &self.digest {

@@ -6,7 +6,7 @@ mod locked;
 mod open;
 mod trust;
 
-pub use declared::{Declared, DeclaredEngine, DeclaredModel};
+pub use declared::{Declared, DeclaredEngine, DeclaredImage, DeclaredModel, is_image_name};
 pub use layout::{Layout, Part};
 pub use locked::{Locked, LockedEngine, LockedFile, LockedImage, LockedModel, LockedToolkit};
 pub use open::{SiteError, open};

@@ -29,6 +29,7 @@ pub struct Primary {
 /// A used entry of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Descriptor {
+    pub(super) kind: i32,
     pub(super) offset: u64,
     pub(super) size: u64,
     pub(super) primary: Option<Primary>,
@@ -39,6 +40,8 @@ impl Descriptor {
     pub(super) const SIZE: usize = 585;
     /// Where the bytes begin whose meaning depends on the kind.
     const EXTRA: usize = 201;
+    /// The text that it was made by.
+    pub(super) const DEFINITION: i32 = 0x4001;
     const PARTITION: i32 = 0x4004;
     const PRIMARY: i32 = 2;
     const SQUASHFS: i32 = 1;
@@ -50,7 +53,8 @@ impl Descriptor {
         }
         let (offset, size) = (natural(raw, 17)?, natural(raw, 25)?);
         let extra = &raw[Self::EXTRA..];
-        let is_primary = number(raw, 0) == Self::PARTITION && number(extra, 4) == Self::PRIMARY;
+        let kind = number(raw, 0);
+        let is_primary = kind == Self::PARTITION && number(extra, 4) == Self::PRIMARY;
         let primary = is_primary.then(|| Primary {
             offset,
             size,
@@ -61,7 +65,7 @@ impl Descriptor {
             architecture: architecture(&extra[8..11]),
             compression: None,
         });
-        Ok(Some(Self { offset, size, primary }))
+        Ok(Some(Self { kind, offset, size, primary }))
     }
 }
 

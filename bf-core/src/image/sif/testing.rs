@@ -1,4 +1,4 @@
-//! Small SIF files for tests: a header, one descriptor, a squashfs of nothing.
+//! Small SIF files for tests: a header, a definition, a squashfs of nothing.
 
 /// Where the one partition of [`small`] begins.
 pub const PARTITION: usize = 4096;
@@ -13,7 +13,13 @@ pub fn small(salt: u8, size: usize) -> Vec<u8> {
     bytes[45..48].copy_from_slice(b"02\0");
     bytes[48] = salt;
     let data = [PARTITION as u64, size as u64];
-    for (index, value) in [0, 0, 0, 1, 128, 585, data[0], data[1]].into_iter().enumerate() {
+    let definition: &[u8] = b"bootstrap: docker\nfrom: q.io/org/name:tag\n\n";
+    bytes[2048..2048 + definition.len()].copy_from_slice(definition);
+    bytes[713..717].copy_from_slice(&0x4001_i32.to_le_bytes());
+    bytes[717] = 1;
+    bytes[730..738].copy_from_slice(&2048_u64.to_le_bytes());
+    bytes[738..746].copy_from_slice(&(definition.len() as u64).to_le_bytes());
+    for (index, value) in [0, 0, 0, 2, 128, 1170, data[0], data[1]].into_iter().enumerate() {
         bytes[64 + 8 * index..72 + 8 * index].copy_from_slice(&u64::to_le_bytes(value));
     }
     let entry = &mut bytes[128..128 + 585];

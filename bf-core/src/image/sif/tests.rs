@@ -12,7 +12,8 @@ fn parsed(bytes: &[u8]) -> Result<Header, SifError> {
 #[test]
 fn a_whole_one_says_what_it_is() {
     let header = parsed(&small(1, 200)).unwrap();
-    assert_eq!((header.bytes, header.objects), (4296, 1));
+    assert_eq!((header.bytes, header.objects), (4296, 2));
+    assert_eq!(header.source, Some("q.io/org/name:tag".parse().unwrap()));
     assert_eq!(
         header.primary,
         Primary {
@@ -29,7 +30,7 @@ fn a_whole_one_says_what_it_is() {
 #[test]
 fn one_that_was_cut_off_is_told_from_what_is_none() {
     let whole = small(1, 200);
-    for cut in [128, 129, 1000, PARTITION, whole.len() - 1] {
+    for cut in [128, 1000, 2050, PARTITION, whole.len() - 1] {
         let error = parsed(&whole[..cut]).unwrap_err();
         assert!(matches!(error, SifError::Truncated { .. }), "{cut}: {error}");
     }

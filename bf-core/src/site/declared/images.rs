@@ -1,0 +1,151 @@
+//! `images:` of site.yaml.
+
+use std::collections::BTreeMap;
+
+use super::DeclaredImage;
+use crate::image::{Digest, ImageError, Reference};
+use crate::report::Explain;
+use crate::spec::parse::{Entry, MapReader, Position, Reader, Value};
+
+/// Names of compressions; the first is the one that this version makes.
+const COMPRESSIONS: [&str; 4] = ["gzip", "zstd", "xz", "lz4"];
+
+pub(super) fn images(reader: &Reader, map: &mut MapReader<'_, '_>) -> BTreeMap<String, DeclaredImage> {
+    let mut images = BTreeMap::new();
+    let mut files: BTreeMap<String, (String, Position)> = BTreeMap::new();
+    for entry in map.optional_entries("images") {
+        if !is_name(&entry.key) {
+            let message = "the name of an image may hold letters, digits, `.`, `_` and `-` only, and begins with a letter or digit";
+            reader.note(entry.at.error("invalid_name", message));
+            continue;
+        }
+        let Some((image, at)) = image(reader, entry) else { continue };
+        if let Some(reference) = &image.reference {
+            let file = reference.sif_name();
+            if let Some((other, first)) = files.get(&file) {
+                let message = format!(
+                    "the images `{other}` (line {}) and `{}` have the same file, {file}",
+                    first.line, entry.key
+                );
+                reader.note(at.error("duplicate_image", message).with_hint("keep one of the two"));
+                continue;
+            }
+            files.insert(file, (entry.key.clone(), at));
+        }
+        images.insert(entry.key.clone(), image);
+    }
+    images
+}
+
+/// One image, and where its `ref` is.
+fn image(reader: &Reader, entry: &Entry) -> Option<(DeclaredImage, Position)> {
+    if entry.value.value == Value::Null {
+        return Some((DeclaredImage::default(), entry.at));
+    }
+    let mut item = reader.map_of(entry, "an image")?;
+    let reference = item.optional_string("ref");
+    let digest = item.optional_string("digest");
+    if item.optional_choice("compression", &COMPRESSIONS).is_some_and(|choice| choice > 0) {
+        let message = "this version makes images with gzip compression only";
+        let at = item.at_value("compression");
+        reader.note(at.error("not_supported", message).with_hint("leave out `compression`"));
+    }
+    let (at, at_digest) = (item.at_value("ref"), item.at_value("digest"));
+    item.finish();
+    let reference = reference.map(|text| parsed::<Reference>(reader, at, &text));
+    let digest = digest.map(|text| parsed::<Digest>(reader, at_digest, &text));
+    // What is faulty was noted.
+    let (reference, digest) = (transposed(reference)?, transposed(digest)?);
+    let own = reference.as_ref().and_then(Reference::digest);
+    if let (Some(own), Some(digest)) = (own, &digest)
+        && own != digest
+    {
+        let message = "`digest` and the digest in `ref` are not the same";
+        reader.note(at_digest.error("two_digests", message).with_hint("keep one of the two"));
+    }
+    let (reference, digest) = match (reference, digest) {
+        (Some(reference), Some(digest)) => (Some(reference.pinned(digest)), None),
+        other => other,
+    };
+    Some((DeclaredImage { reference, digest }, at))
+}
+
+fn parsed<T: std::str::FromStr<Err = ImageError>>(reader: &Reader, at: Position, text: &str) -> Option<T> {
+    text.parse()
+        .map_err(|error: ImageError| {
+            let finding = at.error(error.code(), error.to_string());
+            reader.note(match error.hint() {
+                Some(hint) => finding.with_hint(hint),
+                None => finding,
+            });
+        })
+        .ok()
+}
+
+/// Nothing when it was given and could not be read.
+#[expect(clippy::option_option, reason = "outer: whether it was given; inner: whether it could be read")]
+fn transposed<T>(given: Option<Option<T>>) -> Option<Option<T>> {
+    match given {
+        Some(None) => None,
+        Some(read) => Some(read),
+        None => Some(None),
+    }
+}
+
+/// Whether a text can be the name of an image: one that a shell, a file and `--update` can hold.
+pub fn is_name(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    text.len() <= 200
+        && text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric())
+        && text.bytes().all(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::site::Declared;
+
+    fn found(images: &str) -> Result<Declared, Vec<String>> {
+        let text = format!("schema: 1\ncache_dir: /c\nimages:\n{images}");
+        Declared::parse(&text, Path::new("/s/site.yaml")).map(|(declared, _)| declared).map_err(|findings| {
+            findings
+                .iter()
+                .map(|one| format!("{}:{} {}", one.line.unwrap(), one.column.unwrap(), one.code))
+                .collect()
+        })
+    }
+
+    #[test]
+    fn an_image_is_an_engines_or_has_a_reference() {
+        let digest = format!("sha256:{}", "a1".repeat(32));
+        let declared = found(&format!(
+            "  vllm:\n  vllm-gpu: {{digest: '{digest}'}}\n  mine: {{ref: ghcr.io/a/b:1, digest: '{digest}', compression: gzip}}\n"
+        ))
+        .unwrap();
+        assert_eq!(declared.images["vllm"].reference, None);
+        assert_eq!(declared.images["vllm-gpu"].digest.as_ref().unwrap().to_string(), digest);
+        let mine = declared.images["mine"].reference.as_ref().unwrap();
+        assert_eq!(mine.to_string(), format!("ghcr.io/a/b:1@{digest}"));
+    }
+
+    #[test]
+    fn what_is_wrong_has_a_place() {
+        for (images, expected) in [
+            ("  a/b: {ref: c}\n", "4:3 invalid_name"),
+            ("  a: {ref: UPPER}\n", "4:12 invalid_image_ref"),
+            ("  a: {ref: b, digest: 12}\n", "4:23 wrong_type"),
+            ("  a: {ref: b, digest: sha256:12}\n", "4:23 invalid_digest"),
+            ("  a: {ref: b, compression: zstd}\n", "4:28 not_supported"),
+            ("  a: {ref: b, compression: zip}\n", "4:28 unknown_value"),
+            ("  a: {reff: b}\n", "4:7 unknown_key"),
+            ("  a: {ref: 'x.io/n:1'}\n  b:\n    ref: y.io/n:1\n", "6:10 duplicate_image"),
+            ("  - a\n", "4:3 wrong_type"),
+        ] {
+            assert_eq!(found(images).unwrap_err(), [expected], "{images}");
+        }
+        let (one, two) = ("a1".repeat(32), "b2".repeat(32));
+        let images = format!("  a: {{ref: 'b@sha256:{one}', digest: 'sha256:{two}'}}\n");
+        assert_eq!(found(&images).unwrap_err(), ["4:97 two_digests"]);
+    }
+}
