@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::plan::{Action, Change, Step, Task};
 use crate::printer::Printer;
-use crate::{engine, import};
+use crate::{engine, image, import, toolkit};
 
 /// What was done, or would be.
 #[derive(Debug, Serialize)]
@@ -136,6 +136,20 @@ fn one(publisher: &Publisher<'_>, locked: &mut Locked, task: Task, printer: Prin
         Task::Model(repo, source) => {
             let model = import::import(publisher, &repo, &source, printer)?;
             locked.models.insert(repo.to_string(), model);
+        }
+        Task::Toolkit(beside, relink) => toolkit::publish(publisher, locked, &beside, relink)?,
+        Task::ToolkitLink => toolkit::link(publisher, locked)?,
+        Task::Image(name, reference, maker) => {
+            let image = image::pull(publisher, &name, &reference, &maker, printer)?;
+            image::enter(locked, name, image);
+        }
+        Task::ImageFile(name, source) => {
+            let image = image::import(publisher, &source)?;
+            image::enter(locked, name, image);
+        }
+        Task::ImageLink(name, image) => {
+            image::link(publisher, &image)?;
+            image::enter(locked, name, image);
         }
     }
     write_lock(publisher, locked)

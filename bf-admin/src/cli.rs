@@ -51,6 +51,8 @@ pub(crate) struct Context {
     pub(crate) site: Option<PathBuf>,
     /// `--cache-dir`.
     pub(crate) cache_dir: Option<PathBuf>,
+    /// The running bf-admin.
+    pub(crate) program: PathBuf,
     /// The environment, taken once.
     pub(crate) environment: Environment,
     /// The whole command line, for the audit log.
@@ -79,6 +81,8 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<(Context, Command), Refuse
         printer: Printer::new(format),
         site: cli.globals.site,
         cache_dir: cli.globals.cache_dir,
+        // Nothing lies beside a program that does not know where it is.
+        program: std::env::current_exe().unwrap_or_default(),
         environment: Environment::of_process(),
         command: arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect(),
     };

@@ -4,6 +4,7 @@ mod apply;
 mod cli;
 mod commands;
 mod engine;
+mod image;
 mod import;
 mod locate;
 mod plan;
@@ -13,6 +14,8 @@ mod session;
 mod status;
 #[cfg(test)]
 mod testing;
+mod tether;
+mod toolkit;
 mod validate;
 
 use std::process::ExitCode;

@@ -1,23 +1,35 @@
 //! What is to be done: a pure function of what is declared, what was locked and what is present.
 
+mod images;
+mod toolkit;
+
+pub(crate) use images::mended;
+
+use bf_core::image::Reference;
 use bf_core::model::ModelId;
 use bf_core::report::{Exit, Failure};
 use bf_core::service::Native;
-use bf_core::site::{Declared, DeclaredEngine, DeclaredModel, Locked, LockedEngine};
+use bf_core::site::{Declared, DeclaredEngine, DeclaredModel, Locked, LockedEngine, LockedImage};
 use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::engine::Interpreter;
+use crate::image::{self, Maker};
 use crate::import::Source;
 use crate::present::{Disk, EngineFacts, ModelFacts, Present};
+use crate::toolkit::Beside;
 
 /// What `--only` chooses from, in the order of the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Section {
+    /// bf-user, for everybody to run
+    Toolkit,
     /// `resource_specs.yaml`
     Specs,
     /// Native engines
     Engines,
+    /// Container images
+    Images,
     /// Models
     Models,
     /// The cache's copy of site.yaml
@@ -32,8 +44,12 @@ pub(crate) enum Change {
     Install,
     /// A file is published.
     Publish,
-    /// A model is imported.
+    /// A model or an image is imported.
     Import,
+    /// An image is fetched from its registry.
+    Pull,
+    /// A link is switched to what is there.
+    Link,
     /// Nothing.
     Keep,
 }
@@ -45,6 +61,8 @@ impl Change {
             Self::Install => "install",
             Self::Publish => "publish",
             Self::Import => "import",
+            Self::Pull => "pull",
+            Self::Link => "link",
             Self::Keep => "keep",
         }
     }
@@ -53,7 +71,7 @@ impl Change {
 /// One line of a plan, and of the report of what was done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Action {
-    /// `specs`, `engine`, `model`, `site`.
+    /// `toolkit`, `specs`, `engine`, `image`, `model`, `site`.
     pub(crate) kind: &'static str,
     /// Its name.
     pub(crate) name: String,
@@ -90,6 +108,16 @@ pub(crate) enum Task {
     Engine(String, Native, Interpreter),
     /// Import a model.
     Model(ModelId, Source),
+    /// Publish a bf-user; whether `bin/bf-user` must lead to it.
+    Toolkit(Beside, bool),
+    /// Let `bin/bf-user` lead to the one that is there.
+    ToolkitLink,
+    /// Fetch an image.
+    Image(String, Reference, Maker),
+    /// Import an image.
+    ImageFile(String, image::Source),
+    /// Let the link of an image lead to its file, and the lock have it under this name.
+    ImageLink(String, LockedImage),
 }
 
 /// An action and the work behind it.
@@ -102,7 +130,7 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    fn new(
+    pub(crate) fn new(
         kind: &'static str,
         name: impl Into<String>,
         change: Change,
@@ -122,17 +150,22 @@ impl Step {
         Self { action, task }
     }
 
-    fn keep(kind: &'static str, name: impl Into<String>, detail: impl Into<String>) -> Self {
+    pub(crate) fn keep(kind: &'static str, name: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::new(kind, name, Change::Keep, detail, Task::Keep)
     }
 
-    fn fail(kind: &'static str, name: impl Into<String>, change: Change, failure: &Failure) -> Self {
+    pub(crate) fn fail(
+        kind: &'static str,
+        name: impl Into<String>,
+        change: Change,
+        failure: &Failure,
+    ) -> Self {
         let mut step = Self::new(kind, name, change, "", Task::Fail(failure.clone()));
         step.action.fail(failure);
         step
     }
 
-    fn writing(mut self, bytes: u64) -> Self {
+    pub(crate) fn writing(mut self, bytes: u64) -> Self {
         self.action.bytes = Some(bytes);
         self
     }
@@ -156,6 +189,7 @@ impl Action {
 pub(crate) fn plan(declared: &Declared, locked: &Locked, present: &Present, only: &[Section]) -> Vec<Step> {
     let wanted = |section| only.is_empty() || only.contains(&section);
     let mut steps = Vec::new();
+    steps.extend(present.toolkit.as_ref().filter(|_| wanted(Section::Toolkit)).map(toolkit::step));
     if wanted(Section::Specs) {
         steps.push(specs(present));
     }
@@ -163,6 +197,14 @@ pub(crate) fn plan(declared: &Declared, locked: &Locked, present: &Present, only
         steps.extend(declared.engines.iter().filter_map(|(id, wanted)| {
             Some(engine(id, wanted, locked.engines.get(id), present.engines.get(id)?))
         }));
+    }
+    if wanted(Section::Images) {
+        steps.extend(
+            present
+                .images
+                .iter()
+                .map(|(name, facts)| images::step(name, facts, present.update_images.contains(name))),
+        );
     }
     if wanted(Section::Models) {
         steps.extend(declared.models.iter().filter_map(|wanted| {

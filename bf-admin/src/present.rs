@@ -1,23 +1,29 @@
 //! What is on disk: compared with site.lock by sizes and links, or by every digest.
 
+mod models;
+
+pub(crate) use models::{loadable, locked_model, source};
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use bf_core::model::{self, Location, ModelId, Root, WeightFormat};
+use bf_core::model::ModelId;
 use bf_core::report::{Exit, Failure};
 use bf_core::service::{self, Native};
 use bf_core::settings::Environment;
-use bf_core::site::{DeclaredModel, Layout, Locked, LockedEngine, LockedFile, LockedModel};
+use bf_core::site::{Layout, Locked, LockedEngine, LockedFile};
 use bf_core::spec::ResourceSpecs;
 use bf_core::{digest, publish};
 use nix::sys::statvfs::statvfs;
 use walkdir::WalkDir;
 
 use crate::engine::{self, Interpreter};
-use crate::import::{self, Source};
+use crate::image::{self, ImageFacts};
+use crate::import::Source;
 use crate::locate::Site;
-use crate::plan;
+use crate::plan::{self, Section};
+use crate::toolkit::{self, ToolkitFacts};
 
 /// How closely files are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,36 +100,65 @@ pub(crate) struct Present {
     pub(crate) site: Option<String>,
     /// Whether the declared site.yaml is that very file.
     pub(crate) site_is_copy: bool,
+    /// The toolkit, where it was asked for.
+    pub(crate) toolkit: Option<ToolkitFacts>,
+    /// The declared images.
+    pub(crate) images: BTreeMap<String, ImageFacts>,
+    /// Those that are to be pulled again.
+    pub(crate) update_images: BTreeSet<String>,
     /// The declared engines.
     pub(crate) engines: BTreeMap<String, EngineFacts>,
     /// The declared models.
     pub(crate) models: BTreeMap<ModelId, ModelFacts>,
 }
 
-/// Looks at everything that is declared. `update`: models whose source is compared even if they are whole.
-pub(crate) fn gather(
-    site: &Site,
-    locked: &Locked,
-    update: &BTreeSet<ModelId>,
-    depth: Depth,
-    environment: &Environment,
-) -> Result<Present, Failure> {
+/// What is asked of [`gather`].
+#[derive(Debug)]
+pub(crate) struct Ask<'a> {
+    /// Models whose source is compared even if they are whole.
+    pub(crate) models: BTreeSet<ModelId>,
+    /// Images that are pulled again.
+    pub(crate) images: BTreeSet<String>,
+    /// How closely files are looked at.
+    pub(crate) depth: Depth,
+    /// The environment.
+    pub(crate) environment: &'a Environment,
+    /// The running bf-admin.
+    pub(crate) program: &'a Path,
+    /// Whether registries are reached by HTTPS only.
+    pub(crate) https: bool,
+    /// Nothing else is looked at; empty: everything.
+    pub(crate) only: &'a [Section],
+}
+
+/// Looks at everything that is declared and asked for.
+pub(crate) fn gather(site: &Site, locked: &Locked, ask: &Ask<'_>) -> Result<Present, Failure> {
+    let wanted = |section| ask.only.is_empty() || ask.only.contains(&section);
+    let (layout, declared) = (&site.layout, &site.declared);
     let mut present = tops(site)?;
-    for (id, wanted) in &site.declared.engines {
-        let mut facts = engine(&site.layout, locked, id, depth);
+    if wanted(Section::Toolkit) {
+        present.toolkit = Some(toolkit::gather(layout, locked, ask.program, ask.depth));
+    }
+    if wanted(Section::Images) {
+        let maker = Some((ask.environment, ask.https));
+        present.images = image::gather(layout, &declared.images, locked, &ask.images, ask.depth, maker);
+        present.update_images.clone_from(&ask.images);
+    }
+    for (id, wanted) in declared.engines.iter().filter(|_| wanted(Section::Engines)) {
+        let mut facts = engine(layout, locked, id, ask.depth);
         // One that does not run is told when it is to be installed with.
         facts.python = wanted.python.as_deref().and_then(|python| engine::named(python).ok());
         if plan::engine_need(wanted, locked.engines.get(id), &facts).is_some() {
             facts.interpreter = Some(
-                engine_way(&site.layout, id, &facts)
-                    .and_then(|()| engine::find(wanted.python.as_deref(), site.layout.root(), environment)),
+                engine_way(layout, id, &facts)
+                    .and_then(|()| engine::find(wanted.python.as_deref(), layout.root(), ask.environment)),
             );
         }
         present.engines.insert(id.clone(), facts);
     }
-    for wanted in &site.declared.models {
-        let update = update.contains(&wanted.repo);
-        let facts = model(&site.layout, locked, wanted, update, depth);
+    for wanted in declared.models.iter().filter(|_| wanted(Section::Models)) {
+        let update = ask.models.contains(&wanted.repo);
+        let facts = models::model(layout, locked, wanted, update, ask.depth);
         present.models.insert(wanted.repo.clone(), facts);
     }
     Ok(present)
@@ -214,97 +249,15 @@ fn engine_way(layout: &Layout, id: &str, facts: &EngineFacts) -> Result<(), Fail
 pub(crate) fn native(layout: &Layout, id: &str) -> Result<Native, Failure> {
     let engine = service::engine(Some(layout), id)?;
     engine.native.ok_or_else(|| {
-        let message = format!("the engine {id} is a container image, which this version cannot provide");
+        let message = format!("the engine {id} runs in a container only");
         Failure::new(Exit::Invalid, "engine_not_native", message)
-            .with_hint("remove it from `engines` in site.yaml")
+            .with_hint("in site.yaml, declare it under `images` instead of `engines`")
     })
 }
 
-fn model(layout: &Layout, locked: &Locked, wanted: &DeclaredModel, update: bool, depth: Depth) -> ModelFacts {
-    let own = locked.models.get(&wanted.repo.to_string());
-    let depth = if update { Depth::Full } else { depth };
-    let disk = locked_model(layout, &wanted.repo, own, depth);
-    let loadable = loadable(layout, &wanted.repo);
-    let needed = disk != Disk::Whole || update;
-    let source = wanted.path.as_deref().filter(|_| needed).map(|path| {
-        let format = wanted.format.as_deref().and_then(|format| format.parse().ok());
-        source(layout, path, &wanted.repo, format, update)
-    });
-    ModelFacts { disk, loadable, source }
-}
-
-/// A model as the lock has it, in its folder, with `main` leading to it.
-pub(crate) fn locked_model(layout: &Layout, id: &ModelId, own: Option<&LockedModel>, depth: Depth) -> Disk {
-    let Some(own) = own else { return Disk::Absent };
-    let folder = layout.models().join(id.folder_name());
-    if let Err(error) = import::clear(layout, &folder) {
-        return Disk::Drifted(error.to_string());
-    }
-    let snapshot = folder.join("snapshots").join(&own.commit);
-    let disk = files(&snapshot, &own.files, depth);
-    if disk != Disk::Whole {
-        return disk;
-    }
-    if let Some(fault) = import::link_fault(&snapshot, &own.files) {
-        return Disk::Drifted(fault);
-    }
-    let main = folder.join("refs/main");
-    let is_file = fs_err::symlink_metadata(&main).is_ok_and(|metadata| metadata.is_file());
-    if !is_file || fs_err::read_to_string(&main).unwrap_or_default().trim() != own.commit {
-        return Disk::Drifted("refs/main does not name the revision of site.lock".into());
-    }
-    Disk::Whole
-}
-
-/// Whether the cache has the model in a state that can be loaded.
-pub(crate) fn loadable(layout: &Layout, id: &ModelId) -> bool {
-    let root = Root { path: layout.models(), location: Location::Cache };
-    model::find(&[root], id, None).is_ok()
-}
-
-/// Looks at what would be imported: that it is a model, that there is space; `compare`: which commit it has.
-pub(crate) fn source(
-    layout: &Layout,
-    path: &Path,
-    id: &ModelId,
-    format: Option<WeightFormat>,
-    compare: bool,
-) -> Result<SourceFacts, Failure> {
-    apart(layout, path)?;
-    import::clear(layout, &layout.models().join(id.folder_name()))?;
-    let source = Source::read(path, id, format)?;
-    space(layout, id, &source)?;
-    let commit = if compare { Some(source.commit()?) } else { None };
-    Ok(SourceFacts { source, commit })
-}
-
-/// Refuses a source that is a part of the cache, or that the cache is a part of: the cache would be copied into itself.
-fn apart(layout: &Layout, path: &Path) -> Result<(), Failure> {
-    let Ok(real) = fs_err::canonicalize(path) else { return Ok(()) }; // its own failure says why
-    let cache = layout.root();
-    let message = if real.starts_with(cache) {
-        format!("{} cannot be imported: it is in the cache {} itself", path.display(), cache.display())
-    } else if cache.starts_with(&real) {
-        format!("{} cannot be imported: the cache {} is in it", path.display(), cache.display())
-    } else {
-        return Ok(());
-    };
-    Err(Failure::new(Exit::Invalid, "source_is_cache", message)
-        .with_hint("name the folder that holds this model's files, outside of the cache"))
-}
-
-/// Refuses what does not fit. Files of a length that the model's blobs have already are taken to be there.
-fn space(layout: &Layout, id: &ModelId, source: &Source) -> Result<(), Failure> {
-    let blobs = layout.models().join(id.folder_name()).join("blobs");
-    let there: BTreeSet<u64> = fs_err::read_dir(blobs)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| Some(entry.metadata().ok()?.len()))
-        .collect();
-    let needed: u64 = source.files.iter().map(|file| file.bytes).filter(|bytes| !there.contains(bytes)).sum();
-    let models = layout.models();
-    let Some(existing) = models.ancestors().find(|folder| folder.exists()) else { return Ok(()) };
+/// Refuses what does not fit on the filesystem of a folder that may not exist yet. `what`: `model org/name`.
+pub(crate) fn space(folder: &Path, needed: u64, what: &str) -> Result<(), Failure> {
+    let Some(existing) = folder.ancestors().find(|folder| folder.exists()) else { return Ok(()) };
     let stat = statvfs(existing).map_err(io::Error::from)?;
     let free = stat.blocks_available().saturating_mul(stat.fragment_size());
     if needed <= free {
@@ -312,13 +265,25 @@ fn space(layout: &Layout, id: &ModelId, source: &Source) -> Result<(), Failure> 
     }
     let shown = bf_core::report::human_bytes;
     let message = format!(
-        "there is no space for model {id}: it needs {}, {} has {}",
+        "there is no space for {what}: it needs {}, {} has {}",
         shown(needed),
-        models.display(),
+        folder.display(),
         shown(free)
     );
     Err(Failure::new(Exit::CannotCreate, "no_space", message)
         .with_hint("free space on that filesystem and run the command again"))
+}
+
+/// Compares one file of the lock, which is no link.
+pub(crate) fn one_file(folder: &Path, name: &str, sha256: &str, bytes: u64, depth: Depth) -> Disk {
+    match fs_err::symlink_metadata(folder.join(name)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Disk::Absent,
+        Ok(meta) if meta.is_symlink() => Disk::Damaged(format!("{name} is a link")),
+        _ => {
+            let file = LockedFile { path: name.to_owned(), sha256: sha256.to_owned(), bytes };
+            files(folder, std::slice::from_ref(&file), depth)
+        }
+    }
 }
 
 /// Compares the files of the lock with those in `folder`.

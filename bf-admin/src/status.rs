@@ -1,5 +1,8 @@
 //! What is declared against what is there, thing by thing.
 
+mod images;
+mod toolkit;
+
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -34,7 +37,7 @@ pub(crate) enum State {
 /// One thing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Item {
-    /// `specs`, `engine`, `model`, `site`, `permissions`.
+    /// `toolkit`, `specs`, `engine`, `image`, `model`, `site`, `permissions`.
     pub(crate) kind: &'static str,
     /// Its name.
     pub(crate) name: String,
@@ -100,12 +103,16 @@ fn fine(state: State) -> bool {
 }
 
 /// Compares everything.
-pub(crate) fn of(site: &Site, depth: Depth) -> Result<Status, Failure> {
+pub(crate) fn of(site: &Site, program: &Path, depth: Depth) -> Result<Status, Failure> {
     let (layout, declared) = (&site.layout, &site.declared);
     let locked = Locked::load(layout)?;
     let present = present::tops(site)?;
-    let mut items = vec![specs(layout, &present).mended_by(|| setup(Depth::Quick))];
+    let mut items = Vec::new();
+    let is_declared = !present.site_is_copy || present.site.is_some();
+    toolkit::toolkit(&mut items, layout, &locked, program, is_declared, depth);
+    items.push(specs(layout, &present).mended_by(|| setup(Depth::Quick)));
     engines(&mut items, layout, declared, &locked, depth);
+    images::images(&mut items, layout, declared, &locked, depth);
     models(&mut items, layout, declared, &locked, depth);
     items.push(site_yaml(layout, declared, &present).mended_by(|| setup(Depth::Quick)));
     if layout.root().is_dir() {

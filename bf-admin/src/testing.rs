@@ -1,11 +1,14 @@
 //! What the tests of several modules need.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use bf_core::report::Format;
 use bf_core::settings::Environment;
 
 use crate::cli::Context;
+use crate::present::{Ask, Depth};
 use crate::printer::Printer;
 
 /// The call of a command with these options, nothing in the environment and no talk.
@@ -14,9 +17,65 @@ pub(crate) fn context(site: Option<&Path>, cache_dir: Option<&Path>) -> Context 
         printer: Printer::new(Format::Quiet),
         site: site.map(Path::to_owned),
         cache_dir: cache_dir.map(Path::to_owned),
+        program: PathBuf::new(),
         environment: Environment::default(),
         command: vec!["bf-admin".into()],
     }
+}
+
+/// What is looked at for this call, and nothing again.
+pub(crate) fn ask(context: &Context, depth: Depth) -> Ask<'_> {
+    Ask {
+        models: BTreeSet::new(),
+        images: BTreeSet::new(),
+        depth,
+        environment: &context.environment,
+        program: &context.program,
+        https: true,
+        only: &[],
+    }
+}
+
+/// Puts a program into `folder` that says it is a bf-user of this version, and gives the path of a bf-admin beside it.
+pub(crate) fn beside(folder: &Path, salt: u32) -> PathBuf {
+    fs_err::create_dir_all(folder).unwrap();
+    let text = format!(
+        "#!/bin/sh\n# {salt}\necho '{{\"name\": \"bf-user\", \"version\": \"{}\"}}'\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    // Written by another process: what we have open for writing, a child of another test would keep from being run.
+    let script = "rm -f \"$1/bf-user\"; printf '%s' \"$2\" >\"$1/bf-user\"; chmod 755 \"$1/bf-user\"";
+    let status = Command::new("sh").args(["-c", script, "sh"]).arg(folder).arg(text).status().unwrap();
+    assert!(status.success());
+    folder.join("bf-admin")
+}
+
+/// The smallest file that is a whole SIF: a header, where it came from, a squashfs of nothing. `salt` makes another one of it.
+pub(crate) fn sif(salt: u8, source: &str) -> Vec<u8> {
+    let mut bytes = vec![0; 4096 + 96];
+    let mut put = |at: usize, what: &[u8]| bytes[at..at + what.len()].copy_from_slice(what);
+    put(32, b"SIF_MAGIC\x0001\x0002");
+    put(48, &[salt]);
+    for (index, value) in [0, 0, 0, 2, 128, 1170, 4096, 96_u64].into_iter().enumerate() {
+        put(64 + 8 * index, &value.to_le_bytes());
+    }
+    let definition = format!("bootstrap: docker\nfrom: {source}\n");
+    put(2048, definition.as_bytes());
+    let mut object = |at: usize, kind: i32, offset: u64, size: u64| {
+        put(at, &kind.to_le_bytes());
+        put(at + 4, &[1]);
+        put(at + 17, &offset.to_le_bytes());
+        put(at + 25, &size.to_le_bytes());
+    };
+    object(128, 0x4001, 2048, definition.len() as u64);
+    object(713, 0x4004, 4096, 96);
+    put(713 + 201, &1_i32.to_le_bytes());
+    put(713 + 205, &2_i32.to_le_bytes());
+    put(713 + 209, b"02");
+    put(4096, b"hsqs");
+    put(4096 + 20, &[1]);
+    put(4096 + 40, &96_u64.to_le_bytes());
+    bytes
 }
 
 /// The smallest file that is a whole GGUF model: a header without tensors, `salt` makes another one of it.

@@ -1,16 +1,17 @@
 //! Checks `site.yaml` and `resource_specs.yaml`, told apart by what they say.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use bf_core::report::{Failure, Finding, Report, Severity};
-use bf_core::service;
+use bf_core::service::{self, Engine};
 use bf_core::site::{Declared, DeclaredModel, Layout};
 use bf_core::spec::parse::{Entry, Node, ReadError, Reader, Value, read_text};
 use bf_core::spec::{ResourceSpecs, snippet};
 use serde::Serialize;
 
-use crate::session;
+use crate::{image, session};
 
 /// The findings about some files.
 #[derive(Debug, Serialize)]
@@ -149,10 +150,15 @@ fn site(text: &str, path: &Path) -> Result<Vec<Finding>, Failure> {
         let wanted = declared.engines.get(&entry.key).and_then(|wanted| wanted.version.as_ref());
         let pinned = engine.native.as_ref().map(|native| &native.version);
         match (pinned, wanted) {
-            (None, _) => findings.push(entry.at.error(
-                "engine_not_native",
-                format!("the engine `{}` is a container image, which this version cannot provide", entry.key),
-            )),
+            (None, _) => findings.push(
+                entry
+                    .at
+                    .error(
+                        "engine_not_native",
+                        format!("the engine `{}` runs in a container only", entry.key),
+                    )
+                    .with_hint("declare it under `images` instead of `engines`"),
+            ),
             (Some(pinned), Some(wanted)) if pinned != wanted => findings.push(
                 entry
                     .at
@@ -165,6 +171,7 @@ fn site(text: &str, path: &Path) -> Result<Vec<Finding>, Failure> {
             _ => {}
         }
     }
+    findings.extend(images(root.as_ref(), &engines, &declared));
     for model in declared.models.iter().filter(|model| model.path.as_ref().is_some_and(|path| !path.exists()))
     {
         let shown = model.path.as_deref().unwrap_or(Path::new("")).display().to_string();
@@ -190,6 +197,36 @@ fn site(text: &str, path: &Path) -> Result<Vec<Finding>, Failure> {
     Ok(findings)
 }
 
+/// Images that no engine is called like, and those that would have the file of another one.
+fn images(root: Option<&Node>, engines: &[Engine], declared: &Declared) -> Vec<Finding> {
+    let mut files: BTreeMap<String, &Entry> = BTreeMap::new();
+    let mut findings = Vec::new();
+    for entry in entries(root, "images") {
+        let Some(image) = declared.images.get(&entry.key) else { continue };
+        let file = match image::reference(engines, &entry.key, image) {
+            Ok(reference) => reference.sif_name(),
+            Err(failure) => {
+                let finding = entry.at.error(failure.code, failure.message);
+                findings.push(match failure.hint {
+                    Some(hint) => finding.with_hint(hint),
+                    None => finding,
+                });
+                continue;
+            }
+        };
+        if let Some(first) = files.get(&file) {
+            let message = format!(
+                "the images `{}` (line {}) and `{}` have the same file, {file}",
+                first.key, first.at.line, entry.key
+            );
+            findings.push(entry.at.error("duplicate_image", message).with_hint("keep one of the two"));
+        } else {
+            files.insert(file, entry);
+        }
+    }
+    findings
+}
+
 /// A group that this machine does not have.
 fn group(entry: &Entry, declared: &Declared) -> io::Result<Option<Finding>> {
     let Some(name) = &declared.group else { return Ok(None) };
@@ -206,7 +243,7 @@ fn cache_dir(entry: &Entry, cache: &Path) -> Option<Finding> {
         let message = format!("the cache {shown} is not a folder");
         return Some(entry.value.at.error("cache_not_a_folder", message).with_hint("name another place"));
     }
-    let is_cache = ["models", "engines", "site.lock"]
+    let is_cache = ["models", "engines", "images", "site.lock"]
         .iter()
         .any(|own| fs_err::symlink_metadata(cache.join(own)).is_ok());
     let is_empty = fs_err::read_dir(cache).ok()?.next().is_none();
@@ -266,6 +303,17 @@ mod tests {
         fs_err::create_dir(dir.path().join("c")).unwrap();
         assert_eq!(found("schema: 1\ncache_dir: c\n"), []);
         assert_eq!(found(""), [("empty", Some(1), Some(1))]);
+    }
+
+    #[test]
+    fn an_image_that_no_engine_is_called_like_has_a_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("site.yaml");
+        let text = "schema: 1\ncache_dir: c\nimages:\n  llama_cpp:\n  llama_cpp-gpu:\n  vllmm:\n  x: {ref: 'a.io/llama.cpp:server'}\n";
+        fs_err::write(&path, text).unwrap();
+        let validated = files(std::slice::from_ref(&path)).unwrap();
+        let found: Vec<_> = validated.findings.iter().map(|finding| (finding.code, finding.line)).collect();
+        assert_eq!(found, [("image_without_ref", Some(6)), ("duplicate_image", Some(7))]);
     }
 
     #[test]

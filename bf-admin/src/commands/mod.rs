@@ -1,17 +1,22 @@
 //! One file for each verb: its options and a thin `run` that calls the work and prints its report.
 
+mod image;
 mod init;
 mod model;
 mod permissions;
 mod setup;
+mod single;
 mod status;
 mod validate;
 mod version;
+
+use std::ffi::OsString;
 
 use bf_core::report::{Exit, Failure};
 use clap::Subcommand;
 
 use crate::cli::Context;
+use crate::tether;
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
@@ -24,6 +29,9 @@ pub(crate) enum Command {
     Setup(setup::Setup),
     /// Compare the cache with what is declared
     Status(status::Status),
+    /// The container images of the cache
+    #[command(subcommand)]
+    Image(image::Image),
     /// The models of the cache
     #[command(subcommand)]
     Model(model::Model),
@@ -32,6 +40,13 @@ pub(crate) enum Command {
     Permissions(permissions::Permissions),
     /// Show the version
     Version,
+    /// Run a program that ends with whoever started this
+    #[command(hide = true, name = tether::VERB)]
+    Tethered {
+        /// The program and its arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<OsString>,
+    },
 }
 
 /// Runs one.
@@ -41,6 +56,8 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<Exit, Failure> 
         Command::Validate(validate) => validate.run(context),
         Command::Setup(setup) => setup.run(context),
         Command::Status(status) => status.run(context),
+        Command::Image(image) => image.run(context),
+        Command::Tethered { command } => tether::run(&command),
         Command::Model(model) => model.run(context),
         Command::Permissions(permissions) => permissions.run(context),
         Command::Version => version::run(context),

@@ -13,7 +13,7 @@ use crate::apply::{self, Done};
 use crate::cli::Context;
 use crate::locate::{self, Site};
 use crate::plan::{Section, Step, plan};
-use crate::present::{self, Depth};
+use crate::present::{self, Ask, Depth};
 use crate::printer;
 use crate::session::{self, Make};
 
@@ -26,29 +26,39 @@ pub(crate) struct Setup {
     /// Do only this
     #[arg(long, value_delimiter = ',', value_enum, value_name = "SECTION")]
     only: Vec<Section>,
-    /// Compare a model that is there with its source, and import it again if they differ
-    #[arg(long, value_name = "MODEL")]
-    update: Vec<ModelId>,
+    /// Compare a model that is there with its source, and import it again if they differ; pull an image again
+    #[arg(long, value_name = "MODEL|IMAGE")]
+    update: Vec<String>,
     /// Compare the SHA-256 of every file in site.lock as well, and repair what differs
     #[arg(long)]
     full: bool,
+    /// Reach the registries of images by plain HTTP
+    #[arg(long)]
+    no_https: bool,
+}
+
+/// What `--update` names.
+#[derive(Debug, Default)]
+struct Updates {
+    models: BTreeSet<ModelId>,
+    images: BTreeSet<String>,
 }
 
 impl Setup {
     /// Plans, and unless it is a dry run does it.
     pub(super) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let site = locate::site(context)?;
-        self.check_updates(&site)?;
+        let updates = self.updates(&site)?;
         // A dry run fails where the real one does.
         let policy = session::policy(Some(&site.declared))?;
         let mut done = if self.dry_run {
             clear_parts(&site.layout)?;
             let locked = Locked::load(&site.layout)?;
-            Done::planned(self.steps(context, &site, &locked)?, site.layout.root().to_owned())
+            Done::planned(self.steps(context, &site, &locked, &updates)?, site.layout.root().to_owned())
         } else {
             session::run(&site.layout, &context.command, Make::WithParents, policy, |publisher| {
                 let mut locked = Locked::load(&site.layout)?;
-                let steps = self.steps(context, &site, &locked)?;
+                let steps = self.steps(context, &site, &locked, &updates)?;
                 let done = apply::apply(publisher, &mut locked, steps, context.printer);
                 let line = done.audit();
                 Ok((done, line))
@@ -65,34 +75,68 @@ impl Setup {
         Ok(done.exit())
     }
 
-    fn steps(&self, context: &Context, site: &Site, locked: &Locked) -> Result<Vec<Step>, Failure> {
-        let update: BTreeSet<ModelId> = self.update.iter().cloned().collect();
-        let depth = if self.full { Depth::Full } else { Depth::Quick };
-        let present = present::gather(site, locked, &update, depth, &context.environment)?;
+    fn steps(
+        &self,
+        context: &Context,
+        site: &Site,
+        locked: &Locked,
+        updates: &Updates,
+    ) -> Result<Vec<Step>, Failure> {
+        let ask = Ask {
+            models: updates.models.clone(),
+            images: updates.images.clone(),
+            depth: if self.full { Depth::Full } else { Depth::Quick },
+            environment: &context.environment,
+            program: &context.program,
+            https: !self.no_https,
+            only: &self.only,
+        };
+        let present = present::gather(site, locked, &ask)?;
         Ok(plan(&site.declared, locked, &present, &self.only))
     }
 
-    fn leaves_out(&self, section: Section) -> bool {
-        !self.only.is_empty() && !self.only.contains(&section)
-    }
-
-    /// `--update` of something that is not declared, or has no source, would do nothing in silence.
-    fn check_updates(&self, site: &Site) -> Result<(), Failure> {
-        if let Some(repo) = self.update.first().filter(|_| self.leaves_out(Section::Models)) {
-            let message = format!("`--update {repo}` is about a model, and `--only` leaves the models out");
-            return Err(Failure::new(Exit::Usage, "usage", message).with_hint("add `models` to `--only`"));
-        }
-        for repo in &self.update {
-            let declared = site.declared.models.iter().find(|model| model.repo == *repo);
-            if declared.is_none_or(|model| model.path.is_none()) {
-                let message = format!("{} declares no model {repo} with a `path`", site.shown.display());
-                return Err(Failure::new(Exit::NotFound, "model_not_declared", message).with_hint(format!(
-                    "`bf-admin model import DIR --as {repo}` imports without a declaration"
-                )));
+    /// What `--update` is about. Of something that is not declared, or has no source, it would do nothing in silence.
+    fn updates(&self, site: &Site) -> Result<Updates, Failure> {
+        let mut updates = Updates::default();
+        for text in &self.update {
+            // An image's name has no slash; some models have none either.
+            if site.declared.images.contains_key(text) {
+                self.includes(Section::Images, text, "an image")?;
+                updates.images.insert(text.clone());
+            } else if let Ok(repo) = ModelId::parse(text) {
+                self.includes(Section::Models, text, "a model")?;
+                let declared = site.declared.models.iter().find(|model| model.repo == repo);
+                if declared.is_none_or(|model| model.path.is_none()) {
+                    return Err(undeclared(site, text));
+                }
+                updates.models.insert(repo);
+            } else {
+                return Err(undeclared(site, text));
             }
         }
-        Ok(())
+        Ok(updates)
     }
+
+    fn includes(&self, section: Section, text: &str, what: &str) -> Result<(), Failure> {
+        if self.only.is_empty() || self.only.contains(&section) {
+            return Ok(());
+        }
+        let name = if section == Section::Images { "images" } else { "models" };
+        let message = format!("`--update {text}` is about {what}, and `--only` leaves the {name} out");
+        Err(Failure::new(Exit::Usage, "usage", message).with_hint(format!("add `{name}` to `--only`")))
+    }
+}
+
+fn undeclared(site: &Site, text: &str) -> Failure {
+    let shown = site.shown.display();
+    if text.contains('/') {
+        let message = format!("{shown} declares no model {text} with a `path`");
+        return Failure::new(Exit::NotFound, "model_not_declared", message)
+            .with_hint(format!("`bf-admin model import DIR --as {text}` imports without a declaration"));
+    }
+    let message = format!("{shown} declares no image {text}, and no model of that name with a `path`");
+    Failure::new(Exit::NotFound, "not_declared", message)
+        .with_hint("`bf-admin image pull REF --force` fetches an image without a declaration")
 }
 
 /// What keeps users out is said every time, and changed only by those who decide about it.

@@ -23,7 +23,7 @@ impl Status {
     pub(super) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let depth = if self.full && !self.quick { Depth::Full } else { Depth::Quick };
         let site = locate::site_or_lock(context)?;
-        let status = status::of(&site, depth)?;
+        let status = status::of(&site, &context.program, depth)?;
         context.printer.print(&status)?;
         Ok(if status.in_sync() { Exit::Ok } else { Exit::Findings })
     }

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use bf_core::site::{LockedFile, LockedModel};
@@ -67,6 +67,9 @@ fn present() -> Present {
         },
         site: Some(SITE.into()),
         site_is_copy: false,
+        toolkit: None,
+        images: BTreeMap::new(),
+        update_images: BTreeSet::new(),
         engines: BTreeMap::from([("llama_cpp".into(), engine_facts(Disk::Whole))]),
         models: BTreeMap::from([("org/name".parse().unwrap(), model_facts(Disk::Whole, None))]),
     }

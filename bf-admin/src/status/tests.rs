@@ -3,30 +3,26 @@ use std::os::unix::fs::PermissionsExt;
 use bf_core::publish::Policy;
 
 use super::*;
+use crate::cli::Context;
 use crate::session::{self, Make};
 use crate::{apply, locate, plan, testing};
 
-/// A site with one model from a folder, and a cache below the same folder.
+/// A site with one model from a folder, a cache below the same folder, and a bf-user in `tools`.
 fn site(dir: &Path) -> Site {
     let root = fs_err::canonicalize(dir).unwrap();
     fs_err::create_dir_all(root.join("dl")).unwrap();
     fs_err::write(root.join("dl/model.gguf"), testing::gguf(1)).unwrap();
+    testing::beside(&root.join("tools"), 1);
     let text = "schema: 1\ncache_dir: cache\nmodels: [{repo: org/name, path: dl}]\n";
     fs_err::write(root.join("site.yaml"), text).unwrap();
     locate::site(&testing::context(Some(&root.join("site.yaml")), None)).unwrap()
 }
 
 fn setup(site: &Site) -> usize {
-    let context = testing::context(None, None);
+    let context = Context { program: program(site), ..testing::context(None, None) };
     session::run(&site.layout, &context.command, Make::WithParents, Policy::default(), |publisher| {
         let mut locked = Locked::load(&site.layout)?;
-        let present = present::gather(
-            site,
-            &locked,
-            &std::collections::BTreeSet::new(),
-            Depth::Quick,
-            &context.environment,
-        )?;
+        let present = present::gather(site, &locked, &testing::ask(&context, Depth::Quick))?;
         let steps = plan::plan(&site.declared, &locked, &present, &[]);
         let done = apply::apply(publisher, &mut locked, steps, context.printer);
         assert!(done.failures.is_empty(), "{:?}", done.failures);
@@ -36,9 +32,14 @@ fn setup(site: &Site) -> usize {
     .unwrap()
 }
 
+/// The bf-admin that is run.
+fn program(site: &Site) -> PathBuf {
+    site.layout.root().with_file_name("tools").join("bf-admin")
+}
+
 /// `kind name state` of what is not in order, or not declared.
 fn off(site: &Site, depth: Depth) -> Vec<String> {
-    let status = of(site, depth).unwrap();
+    let status = of(site, &program(site), depth).unwrap();
     status
         .items
         .iter()
@@ -51,10 +52,13 @@ fn off(site: &Site, depth: Depth) -> Vec<String> {
 fn everything_is_missing_then_present_and_a_second_setup_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let site = site(dir.path());
-    assert_eq!(off(&site, Depth::Quick), ["model org/name Missing", "site site.yaml Missing"]);
-    assert_eq!(setup(&site), 2);
+    assert_eq!(
+        off(&site, Depth::Quick),
+        [&toolkit("Missing"), "model org/name Missing", "site site.yaml Missing"]
+    );
+    assert_eq!(setup(&site), 3);
     assert_eq!(off(&site, Depth::Full), [""; 0]);
-    assert!(of(&site, Depth::Quick).unwrap().in_sync());
+    assert!(of(&site, &program(&site), Depth::Quick).unwrap().in_sync());
     let audit = fs_err::read(site.layout.audit()).unwrap();
     assert_eq!(setup(&site), 0);
     assert_eq!(fs_err::read(site.layout.audit()).unwrap(), audit);
@@ -104,7 +108,7 @@ fn what_is_not_declared_is_unmanaged_and_in_sync() {
         }
     }
     assert_eq!(off(&site, Depth::Quick), ["engine other 1 Unmanaged", "model a/b Unmanaged"]);
-    assert!(of(&site, Depth::Quick).unwrap().in_sync());
+    assert!(of(&site, &program(&site), Depth::Quick).unwrap().in_sync());
 }
 
 #[test]
@@ -117,7 +121,7 @@ fn a_link_in_the_way_is_named_also_when_it_stays_in_the_cache() {
     fs_err::os::unix::fs::symlink("models", &engines).unwrap();
     let off = off(&site, Depth::Quick);
     assert!(off.contains(&"permissions engines Drifted".to_owned()), "{off:?}");
-    let status = of(&site, Depth::Quick).unwrap();
+    let status = of(&site, &program(&site), Depth::Quick).unwrap();
     let hint = status.items.iter().find(|item| item.name == "engines").unwrap().hint.as_ref();
     assert!(hint.unwrap().contains("`rm "), "{hint:?}");
 }
@@ -128,7 +132,180 @@ fn what_is_not_in_the_lock_is_not_in_sync() {
     let site = site(dir.path());
     setup(&site);
     fs_err::remove_file(site.layout.site_lock()).unwrap();
-    assert_eq!(off(&site, Depth::Quick), ["model org/name Drifted"]);
-    assert_eq!(setup(&site), 1);
+    assert_eq!(off(&site, Depth::Quick), [&toolkit("Missing"), "model org/name Drifted"]);
+    assert_eq!(setup(&site), 2);
     assert_eq!(off(&site, Depth::Full), [""; 0]);
+}
+
+fn toolkit(state: &str) -> String {
+    format!("toolkit bf-user {} {state}", std::env::consts::ARCH)
+}
+
+#[test]
+fn the_toolkit_follows_what_lies_beside_bf_admin() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = site(dir.path());
+    setup(&site);
+    let link = site.layout.bin().join("bf-user");
+    let file = site.layout.toolkit(env!("CARGO_PKG_VERSION"), std::env::consts::ARCH).join("bf-user");
+    assert_eq!(fs_err::canonicalize(&link).unwrap(), file);
+    assert_eq!(fs_err::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o755);
+
+    // Another build, a link that leads elsewhere, one byte, no file at all.
+    testing::beside(&site.layout.root().with_file_name("tools"), 2);
+    assert_eq!(off(&site, Depth::Quick), [toolkit("Drifted")]);
+    assert_eq!(setup(&site), 1);
+    fs_err::remove_file(&link).unwrap();
+    fs_err::os::unix::fs::symlink("/bin/sh", &link).unwrap();
+    assert_eq!(off(&site, Depth::Quick)[0], toolkit("Drifted"));
+    assert_eq!(setup(&site), 1);
+    let whole = fs_err::read(&file).unwrap();
+    let mut bytes = whole.clone();
+    *bytes.last_mut().unwrap() = b' ';
+    fs_err::write(&file, bytes).unwrap();
+    assert_eq!(off(&site, Depth::Full), [toolkit("Damaged")]);
+    fs_err::remove_file(&file).unwrap();
+    assert_eq!(off(&site, Depth::Quick)[0], toolkit("Missing"));
+    assert_eq!(setup(&site), 1);
+    assert_eq!(fs_err::read(&file).unwrap(), whole);
+    assert_eq!(off(&site, Depth::Full), [""; 0]);
+
+    // Without one beside it, what is there stays.
+    fs_err::remove_file(program(&site).with_file_name("bf-user")).unwrap();
+    assert_eq!(off(&site, Depth::Quick), [""; 0]);
+    assert_eq!(setup(&site), 0);
+    fs_err::write(program(&site).with_file_name("bf-user"), "#!/bin/sh\necho '{}'\n").unwrap();
+    assert_eq!(off(&site, Depth::Quick), [toolkit("Drifted")]);
+}
+
+#[test]
+fn the_link_to_another_architecture_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = site(dir.path());
+    setup(&site);
+    let (own, other) = (std::env::consts::ARCH, "other64");
+    let file = site.layout.toolkit("0.0.1", other).join("bf-user");
+    publish(&site, &file, b"program");
+    let mut locked = Locked::load(&site.layout).unwrap();
+    let toolkit_there = locked.toolkit.as_mut().unwrap();
+    toolkit_there.files.push(bf_core::site::LockedFile {
+        path: format!("toolkit/0.0.1/{other}/bf-user"),
+        sha256: bf_core::digest::of_bytes(b"program"),
+        bytes: 7,
+    });
+    let link = site.layout.bin().join("bf-user");
+    fs_err::write(site.layout.site_lock(), locked.text().unwrap()).unwrap();
+    fs_err::remove_file(&link).unwrap();
+    let target = format!("../toolkit/0.0.1/{other}/bf-user");
+    fs_err::os::unix::fs::symlink(&target, &link).unwrap();
+    assert_eq!(off(&site, Depth::Full), [""; 0]);
+    testing::beside(&site.layout.root().with_file_name("tools"), 3);
+    assert_eq!(setup(&site), 1);
+    assert_eq!(fs_err::read_link(&link).unwrap(), Path::new(&target));
+    assert_eq!(Locked::load(&site.layout).unwrap().toolkit.unwrap().files.len(), 2, "{own}");
+
+    fs_err::remove_file(&file).unwrap();
+    assert!(off(&site, Depth::Quick).contains(&format!("toolkit bf-user {other} Missing")));
+    assert_eq!(setup(&site), 1);
+    assert!(fs_err::read_link(&link).unwrap().to_string_lossy().contains(own));
+}
+
+/// Puts a file into the cache, with folders that everybody can enter.
+fn publish(site: &Site, file: &Path, bytes: &[u8]) {
+    fs_err::create_dir_all(file.parent().unwrap()).unwrap();
+    fs_err::write(file, bytes).unwrap();
+    for path in file.ancestors().take_while(|path| *path != site.layout.root()) {
+        fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
+#[test]
+fn an_image_is_missing_present_drifted_and_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = site(dir.path());
+    setup(&site);
+    let text = format!("{}images: {{mine: {{ref: q.io/org/name:1}}}}\n", site.declared.text);
+    fs_err::write(&site.declared.path, text).unwrap();
+    let site = locate::site(&testing::context(Some(&site.declared.path), None)).unwrap();
+    assert_eq!(off(&site, Depth::Quick), ["image mine Missing", "site site.yaml Drifted"]);
+
+    // What is imported under another name is that image.
+    let file = dir.path().join("any.sif");
+    fs_err::write(&file, testing::sif(1, "q.io/org/name:1")).unwrap();
+    let context = Context { cache_dir: Some(site.layout.root().to_owned()), ..testing::context(None, None) };
+    run(&context, &["image", "import", file.to_str().unwrap()]).unwrap();
+    assert_eq!(off(&site, Depth::Quick)[0], "image mine Drifted");
+    assert_eq!(setup(&site), 2);
+    assert_eq!(off(&site, Depth::Full), [""; 0]);
+    let locked = Locked::load(&site.layout).unwrap();
+    assert_eq!(locked.images.keys().collect::<Vec<_>>(), ["mine"]);
+
+    let link = site.layout.image_link("name_1.sif");
+    let stored = fs_err::canonicalize(&link).unwrap();
+    assert_eq!(stored.parent(), Some(site.layout.image_store().as_path()));
+    assert_eq!(fs_err::metadata(&stored).unwrap().permissions().mode() & 0o7777, 0o755);
+    fs_err::remove_file(&link).unwrap();
+    assert_eq!(off(&site, Depth::Quick), ["image mine Drifted"]);
+    assert_eq!(setup(&site), 1);
+    let whole = fs_err::read(&stored).unwrap();
+    let mut bytes = whole.clone();
+    bytes[4150] ^= 1;
+    fs_err::write(&stored, bytes).unwrap();
+    assert_eq!(off(&site, Depth::Quick), [""; 0]);
+    assert_eq!(off(&site, Depth::Full), ["image mine Damaged"]);
+    fs_err::write(&stored, &whole[..4100]).unwrap();
+    assert_eq!(off(&site, Depth::Quick), ["image mine Damaged"]);
+    fs_err::write(&stored, &whole).unwrap();
+
+    publish(&site, &site.layout.image_link("by-hand.sif"), &whole);
+    assert_eq!(off(&site, Depth::Quick), ["image by-hand.sif Unmanaged"]);
+}
+
+#[test]
+fn a_file_that_stands_where_the_link_must_be_is_taken_over_and_kept() {
+    use std::os::unix::fs::MetadataExt;
+    let dir = tempfile::tempdir().unwrap();
+    let site = site(dir.path());
+    setup(&site);
+    let link = site.layout.image_link("name_1.sif");
+    publish(&site, &link, &testing::sif(1, "q.io/org/name:1"));
+    let inode = fs_err::metadata(&link).unwrap().ino();
+    let context = Context { cache_dir: Some(site.layout.root().to_owned()), ..testing::context(None, None) };
+    let import = |file: &Path, more: &[&str]| {
+        let words = ["image", "import", file.to_str().unwrap()];
+        run(&context, &words.into_iter().chain(more.iter().copied()).collect::<Vec<_>>())
+    };
+    // Another file does not replace it.
+    let other = dir.path().join("x.sif");
+    fs_err::write(&other, testing::sif(2, "q.io/org/name:1")).unwrap();
+    let failure = import(&other, &[]).unwrap_err();
+    assert_eq!(failure.code, "link_in_the_way");
+    assert!(failure.hint.unwrap().contains("takes it over"));
+
+    import(&link, &["--as", "mine"]).unwrap();
+    assert!(fs_err::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(fs_err::metadata(&link).unwrap().ino(), inode, "jobs that run from it keep it");
+    let audit = fs_err::read(site.layout.audit()).unwrap();
+    import(&link, &["--as", "mine"]).unwrap();
+    assert_eq!(fs_err::read(site.layout.audit()).unwrap(), audit, "nothing changed");
+
+    // Now it is a link, and another content is another file.
+    import(&other, &[]).unwrap();
+    assert_ne!(fs_err::metadata(&link).unwrap().ino(), inode);
+    let locked = Locked::load(&site.layout).unwrap();
+    assert_eq!(locked.images.keys().collect::<Vec<_>>(), ["mine"]);
+    assert_eq!(fs_err::read_dir(site.layout.image_store()).unwrap().count(), 2, "the old one stays");
+
+    let foreign = dir.path().join("y.sif");
+    fs_err::write(&foreign, testing::sif(3, "other.io/org/name:1")).unwrap();
+    assert_eq!(import(&foreign, &[]).unwrap_err().code, "image_name_taken");
+    fs_err::write(&foreign, &testing::sif(3, "q.io/a:1")[..4100]).unwrap();
+    let failure = import(&foreign, &[]).unwrap_err();
+    assert_eq!((failure.code, failure.exit), ("image_damaged", bf_core::report::Exit::Invalid));
+}
+
+fn run(context: &Context, words: &[&str]) -> Result<bf_core::report::Exit, Failure> {
+    let words: Vec<std::ffi::OsString> = ["bf-admin"].iter().chain(words).map(Into::into).collect();
+    let (_, command) = crate::cli::parse(&words).unwrap();
+    crate::commands::run(context, command)
 }

@@ -10,7 +10,7 @@ mod way;
 
 pub use modes::{Content, Policy, private_folder, set_mode};
 pub use stage::Stage;
-pub use way::{PublishError, clear, clear_parts};
+pub use way::{PublishError, clear, clear_link, clear_parts};
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -103,7 +103,9 @@ impl<'a> Publisher<'a> {
     pub fn link(&self, part: Part, at: &Path, target: &Path) -> Result<(), PublishError> {
         let parent = at.parent().unwrap_or(self.layout().root());
         self.folder(parent)?;
-        way::may_become_a_link(at, &parent.join(target))?;
+        if !way::is_same_file(at, &parent.join(target)) {
+            clear_link(at)?;
+        }
         let stage = self.stage(part)?;
         let staged = stage.path().join("link");
         fs_err::os::unix::fs::symlink(target, &staged)?;

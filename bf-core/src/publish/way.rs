@@ -70,20 +70,27 @@ pub(super) fn is_folder(path: &Path) -> Result<bool, PublishError> {
     look(path, "a folder", std::fs::Metadata::is_dir)
 }
 
-/// Refuses what a link at `path` would replace: anything but another link, and `target` itself under a second name.
-pub(super) fn may_become_a_link(path: &Path, target: &Path) -> Result<(), PublishError> {
-    let metadata = match fs_err::symlink_metadata(path) {
+/// Whether a link can be made at `path`: there is nothing, or an older link, which it replaces.
+///
+/// # Errors
+/// [`PublishError::InTheWay`] names what else is there.
+pub fn clear_link(path: &Path) -> Result<(), PublishError> {
+    let what = match fs_err::symlink_metadata(path) {
         Ok(metadata) if metadata.is_symlink() => return Ok(()),
-        Ok(metadata) => metadata,
+        Ok(metadata) if metadata.is_dir() => "a folder",
+        Ok(_) => "a file",
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    let inode = |metadata: &std::fs::Metadata| (metadata.dev(), metadata.ino());
-    if metadata.is_file() && fs_err::metadata(target).is_ok_and(|own| inode(&own) == inode(&metadata)) {
-        return Ok(());
-    }
-    let what = if metadata.is_dir() { "a folder" } else { "a file" }.to_owned();
-    Err(PublishError::InTheWay { path: path.to_owned(), what, wanted: "a link" })
+    Err(PublishError::InTheWay { path: path.to_owned(), what: what.to_owned(), wanted: "a link" })
+}
+
+/// Whether there is a file at `path` that is `target` itself, under a second name.
+pub(super) fn is_same_file(path: &Path, target: &Path) -> bool {
+    let (Ok(own), Ok(other)) = (fs_err::symlink_metadata(path), fs_err::metadata(target)) else {
+        return false;
+    };
+    own.is_file() && (own.dev(), own.ino()) == (other.dev(), other.ino())
 }
 
 fn look(

@@ -7,12 +7,11 @@ use bf_core::report::{Exit, Failure};
 use bf_core::site::{Layout, Locked};
 use clap::Args;
 
-use crate::apply::{self, Done};
 use crate::cli::Context;
+use crate::commands::single;
 use crate::locate;
 use crate::plan::{self, Step};
 use crate::present::{self, Depth, Disk};
-use crate::session::{self, Make};
 
 /// Options of `model import`.
 #[derive(Debug, Args)]
@@ -42,25 +41,7 @@ impl Import {
     /// Imports it, unless the same content is there.
     pub(super) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let layout = locate::cache(context)?;
-        let done = if self.dry_run {
-            let locked = Locked::load(&layout)?;
-            Done::planned(vec![self.step(&layout, &locked)?], layout.root().to_owned())
-        } else {
-            let policy = session::policy(locate::declared_in(&layout)?.as_ref())?;
-            session::run(&layout, &context.command, Make::Itself, policy, |publisher| {
-                let mut locked = Locked::load(&layout)?;
-                let step = self.step(&layout, &locked)?;
-                let done = apply::apply(publisher, &mut locked, vec![step], context.printer);
-                // Of a single thing the failure is the command's.
-                if let Some(failure) = done.failures.first() {
-                    return Err(failure.clone());
-                }
-                let line = done.audit();
-                Ok((done, line))
-            })?
-        };
-        context.printer.print(&done)?;
-        Ok(Exit::Ok)
+        single::run(context, &layout, self.dry_run, |locked| self.step(&layout, locked))
     }
 
     fn step(&self, layout: &Layout, locked: &Locked) -> Result<Step, Failure> {

@@ -1,0 +1,70 @@
+//! `image`: the container images of the cache.
+
+mod import;
+mod ls;
+mod pull;
+
+use bf_core::image::Reference;
+use bf_core::report::{Exit, Failure};
+use bf_core::site::{Locked, is_image_name};
+use clap::Subcommand;
+
+use crate::cli::Context;
+
+/// The verbs of `image`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Image {
+    /// Fetch an image from its registry into the cache
+    Pull(pull::Pull),
+    /// Copy an image from a SIF file of this machine into the cache
+    Import(import::Import),
+    /// List the images of the cache
+    Ls,
+}
+
+impl Image {
+    /// Runs one.
+    pub(super) fn run(self, context: &Context) -> Result<Exit, Failure> {
+        match self {
+            Self::Pull(pull) => pull.run(context),
+            Self::Import(import) => import.run(context),
+            Self::Ls => ls::run(context),
+        }
+    }
+}
+
+/// Reads the value of `--as`.
+fn name(text: &str) -> Result<String, &'static str> {
+    if is_image_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("a name may hold letters, digits, `.`, `_` and `-` only, and begins with a letter or digit")
+    }
+}
+
+/// The name for site.lock: `asked` for, else that of the image that has the link `sif` already, else `default`.
+///
+/// # Errors
+/// Refuses to replace the file of another image, which somebody may run by its name.
+fn choose(
+    locked: &Locked,
+    asked: Option<&str>,
+    sif: &str,
+    reference: Option<&Reference>,
+    default: String,
+) -> Result<String, Failure> {
+    let Some((other, own)) = locked.images.iter().find(|(_, own)| own.sif == sif) else {
+        return Ok(asked.map_or(default, str::to_owned));
+    };
+    let is_other_place = own.reference.as_ref().zip(reference).is_some_and(|(own, reference)| {
+        (own.registry(), own.repository()) != (reference.registry(), reference.repository())
+    });
+    if asked.unwrap_or(other) == other && !is_other_place {
+        return Ok(other.clone());
+    }
+    let from = own.reference.as_ref().map(|from| format!(", {from}")).unwrap_or_default();
+    let message = format!("{sif} is the file of the image {other} already{from}");
+    Err(Failure::new(Exit::Invalid, "image_name_taken", message).with_hint(
+        "two images of the same last name and tag cannot both be there: give one another tag in its registry",
+    ))
+}

@@ -1,0 +1,157 @@
+//! What is there of an image: its entry in site.lock, its file in the store, the link that users open.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use bf_core::image::Reference;
+use bf_core::publish::{self, PublishError};
+use bf_core::report::Failure;
+use bf_core::settings::Environment;
+use bf_core::site::{DeclaredImage, Layout, Locked, LockedImage};
+
+use super::{Maker, wanted};
+use crate::present::{Depth, Disk, one_file};
+
+/// An image that is declared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ImageFacts {
+    /// What site.yaml asks for.
+    pub(crate) wanted: Result<Reference, Failure>,
+    /// Its entry in site.lock, which may have another name there.
+    pub(crate) own: Option<(String, LockedImage)>,
+    /// The files of the entry.
+    pub(crate) disk: Disk,
+    /// What to pull with, looked for when it must be pulled.
+    pub(crate) maker: Option<Result<Maker, Failure>>,
+    /// What stands where it must go, looked at when something is to be done.
+    pub(crate) way: Result<(), Failure>,
+}
+
+/// What must be done with an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Nothing.
+    Nothing,
+    /// The file is there; its name, or the link to it, is not as it should be.
+    Link(String),
+    /// It must be fetched.
+    Pull(String),
+}
+
+impl ImageFacts {
+    /// What must be done with the image `name`; nothing when it cannot be had.
+    pub(crate) fn need(&self, name: &str, update: bool) -> Need {
+        let Ok(wanted) = &self.wanted else { return Need::Nothing };
+        let Some((own_name, own)) = &self.own else { return Need::Pull("not there yet".into()) };
+        if !own.whole().is_some_and(|own| own.serves(wanted)) {
+            let other = own.whole().map_or_else(|| "a file".to_owned(), |other| other.to_string());
+            return Need::Pull(format!("instead of {other}"));
+        }
+        match &self.disk {
+            Disk::Absent => return Need::Pull("its file is missing".into()),
+            Disk::Damaged(why) => return Need::Pull(why.clone()),
+            // A digest names one content for ever.
+            _ if update && wanted.digest().is_none() => return Need::Pull("again".into()),
+            Disk::Drifted(why) => return Need::Link(why.clone()),
+            Disk::Whole => {}
+        }
+        if own_name != name {
+            return Need::Link(format!("it is {own_name} in site.lock"));
+        }
+        let file = sif_path(wanted);
+        if own.sif == file { Need::Nothing } else { Need::Link(format!("it is called {}", own.sif)) }
+    }
+}
+
+/// Where the link is, relative to the cache.
+pub(super) fn sif_path(reference: &Reference) -> String {
+    format!("images/{}", reference.sif_name())
+}
+
+/// Looks at all declared images.
+pub(crate) fn gather(
+    layout: &Layout,
+    declared: &BTreeMap<String, DeclaredImage>,
+    locked: &Locked,
+    update: &BTreeSet<String>,
+    depth: Depth,
+    maker: Option<(&Environment, bool)>,
+) -> BTreeMap<String, ImageFacts> {
+    let mut all = BTreeMap::new();
+    for (name, wanted) in wanted::all(layout, declared) {
+        let own = wanted.as_ref().ok().and_then(|wanted| entry(locked, declared, &name, wanted));
+        let disk = own.as_ref().map_or(Disk::Absent, |(_, own)| locked_image(layout, own, depth));
+        let mut facts = ImageFacts { wanted, own, disk, maker: None, way: Ok(()) };
+        let need = facts.need(&name, update.contains(&name));
+        if let Ok(wanted) = &facts.wanted
+            && need != Need::Nothing
+        {
+            facts.way = way(layout, &sif_path(wanted));
+            if let (Need::Pull(_), Some((environment, https))) = (&need, maker) {
+                facts.maker = Some(Maker::find(environment, https));
+            }
+        }
+        all.insert(name, facts);
+    }
+    all
+}
+
+/// The entry of an image: by its name where that is the image, else the same image under a name that is not declared, as
+/// `image pull` may have made it, else whatever has its name.
+fn entry(
+    locked: &Locked,
+    declared: &BTreeMap<String, DeclaredImage>,
+    name: &str,
+    wanted: &Reference,
+) -> Option<(String, LockedImage)> {
+    let serves = |own: &LockedImage| own.whole().is_some_and(|own| own.serves(wanted));
+    let named = locked.images.get(name);
+    let other = || {
+        let mut others = locked.images.iter().filter(|(other, _)| !declared.contains_key(*other));
+        others.find(|(_, own)| serves(own)).map(|(other, own)| (other.clone(), own.clone()))
+    };
+    let named = || named.map(|own| (name.to_owned(), own.clone()));
+    if locked.images.get(name).is_some_and(serves) { named() } else { other().or_else(named) }
+}
+
+/// An image as the lock has it: its file whole, and the link leading to it.
+pub(crate) fn locked_image(layout: &Layout, own: &LockedImage, depth: Depth) -> Disk {
+    let (link, store) = (layout.root().join(&own.sif), layout.image_store());
+    if let Err(error) = publish::clear(layout, &store) {
+        return Disk::Drifted(error.to_string());
+    }
+    let target = target(own);
+    let linked = fs_err::read_link(&link).ok();
+    match one_file(&store, &own.store_name(), &own.sha256, own.bytes, depth) {
+        Disk::Whole => {}
+        // Its name alone is no use to anybody.
+        Disk::Absent if linked.is_none() && fs_err::symlink_metadata(&link).is_err() => return Disk::Absent,
+        other => return other,
+    }
+    match linked {
+        Some(linked) if linked == Path::new(&target) => Disk::Whole,
+        Some(other) => Disk::Drifted(format!("{} leads to {} instead of {target}", own.sif, other.display())),
+        None if fs_err::symlink_metadata(&link).is_ok() => {
+            Disk::Drifted(format!("{} is not a link to its file in the store", own.sif))
+        }
+        None => Disk::Drifted(format!("{} is missing", own.sif)),
+    }
+}
+
+/// What the link of an image holds.
+pub(super) fn target(own: &LockedImage) -> String {
+    format!(".store/{}", own.store_name())
+}
+
+/// Whether the link of an image can be made at `sif`, and its file be put into the store.
+pub(crate) fn way(layout: &Layout, sif: &str) -> Result<(), Failure> {
+    publish::clear(layout, &layout.image_store())?;
+    let link = layout.root().join(sif);
+    match publish::clear_link(&link) {
+        Err(error @ PublishError::InTheWay { .. }) if link.is_file() => {
+            let hint = format!("`bf-admin image import {}` takes it over; or move it away", link.display());
+            Err(Failure::from(error).with_hint(hint))
+        }
+        result => Ok(result?),
+    }
+}

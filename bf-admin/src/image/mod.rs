@@ -1,0 +1,14 @@
+//! Container images: what site.yaml means by a name, what is there of it, how it gets there.
+
+mod apptainer;
+mod facts;
+mod failed;
+mod import;
+mod store;
+mod wanted;
+
+pub(crate) use apptainer::Maker;
+pub(crate) use facts::{ImageFacts, Need, gather, locked_image, way};
+pub(crate) use import::Source;
+pub(crate) use store::{enter, import, link, pull};
+pub(crate) use wanted::reference;

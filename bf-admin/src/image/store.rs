@@ -1,0 +1,103 @@
+//! Puts images into the store, checked and hashed, and switches the links that users open.
+
+use std::path::Path;
+
+use bf_core::digest;
+use bf_core::image::{Reference, sif};
+use bf_core::publish::{Content, Publisher};
+use bf_core::report::{Exit, Failure};
+use bf_core::site::{Locked, LockedImage, Part};
+
+use super::facts::{sif_path, target};
+use super::{Maker, Source};
+use crate::printer::Printer;
+
+/// Has `maker` fetch the image `name`, and gives what site.lock says of it.
+pub(crate) fn pull(
+    publisher: &Publisher<'_>,
+    name: &str,
+    reference: &Reference,
+    maker: &Maker,
+    printer: Printer,
+) -> Result<LockedImage, Failure> {
+    let stage = publisher.stage(Part::Images)?;
+    let made = stage.path().join("image.sif");
+    printer.progress(&format!("{name}: pulling {reference}"));
+    maker.make(reference, &made, stage.path(), &|line| printer.progress(&format!("{name}: {line}")))?;
+    let damaged = |why: String| {
+        let message = format!("what was made of {reference} is no whole image: {why}");
+        Failure::new(Exit::Invalid, "image_damaged", message)
+            .with_hint("nothing was published; run the command again")
+    };
+    let header = sif::read(&made).map_err(|error| damaged(error.to_string()))?;
+    let (sha256, bytes) = digest::of_file(&made)?;
+    let image = LockedImage {
+        reference: Some(reference.clone().unpinned()),
+        digest: reference.digest().cloned(),
+        sif: sif_path(reference),
+        sha256,
+        bytes,
+        compression: compression(&header),
+    };
+    publish(publisher, &made, &image)?;
+    Ok(image)
+}
+
+/// Copies the image that `source` is into the cache.
+pub(crate) fn import(publisher: &Publisher<'_>, source: &Source) -> Result<LockedImage, Failure> {
+    let stage = publisher.stage(Part::Images)?;
+    let staged = stage.path().join("image.sif");
+    // A file that somebody put where the link must be is not copied: it gets its name in the store, and jobs that
+    // run from it keep it.
+    let hashed = if source.is_in_place(publisher.layout()) {
+        fs_err::hard_link(&source.path, &staged)?;
+        digest::of_file(&staged)?
+    } else {
+        digest::copy(&mut fs_err::File::open(&source.path)?, &mut fs_err::File::create(&staged)?)?
+    };
+    let (sha256, bytes) = hashed;
+    // Of the copy: the file may be another one by now.
+    let header = sif::read(&staged).map_err(|error| source.damaged(&error))?;
+    let image = LockedImage {
+        reference: source.reference.clone(),
+        digest: None,
+        sif: source.sif.clone(),
+        sha256,
+        bytes,
+        compression: compression(&header),
+    };
+    publish(publisher, &staged, &image)?;
+    Ok(image)
+}
+
+fn compression(header: &sif::Header) -> String {
+    header.primary.compression.unwrap_or("none").to_owned()
+}
+
+fn publish(publisher: &Publisher<'_>, staged: &Path, image: &LockedImage) -> Result<(), Failure> {
+    let to = publisher.layout().image_store().join(image.store_name());
+    // A file that is there already, whole, may be running: it stays.
+    let is_there = fs_err::symlink_metadata(&to)
+        .is_ok_and(|meta| meta.is_file() && meta.len() == image.bytes)
+        && digest::of_file(&to)?.0 == image.sha256;
+    if !is_there {
+        publisher.publish(staged, &to, Content::Program)?;
+    }
+    link(publisher, image)
+}
+
+/// Switches the link of an image to its file.
+pub(crate) fn link(publisher: &Publisher<'_>, image: &LockedImage) -> Result<(), Failure> {
+    let at = publisher.layout().root().join(&image.sif);
+    let target = target(image);
+    if fs_err::read_link(&at).is_ok_and(|own| own == Path::new(&target)) {
+        return Ok(());
+    }
+    Ok(publisher.link(Part::Images, &at, Path::new(&target))?)
+}
+
+/// Writes an image down in the lock. What had the same file before is no more.
+pub(crate) fn enter(locked: &mut Locked, name: String, image: LockedImage) {
+    locked.images.retain(|other, own| *other == name || own.sif != image.sif);
+    locked.images.insert(name, image);
+}

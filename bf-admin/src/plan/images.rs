@@ -1,0 +1,50 @@
+//! What is to be done with a declared image.
+
+use bf_core::image::Reference;
+use bf_core::site::LockedImage;
+
+use super::{Change, Step, Task};
+use crate::image::{ImageFacts, Need};
+
+const KIND: &str = "image";
+
+pub(super) fn step(name: &str, facts: &ImageFacts, update: bool) -> Step {
+    let wanted = match &facts.wanted {
+        Ok(wanted) => wanted,
+        Err(failure) => return Step::fail(KIND, name, Change::Pull, failure),
+    };
+    let need = facts.need(name, update);
+    let change = match &need {
+        Need::Nothing => return Step::keep(KIND, name, kept(facts)),
+        Need::Link(_) => Change::Link,
+        Need::Pull(_) => Change::Pull,
+    };
+    if let Err(failure) = &facts.way {
+        return Step::fail(KIND, name, change, failure);
+    }
+    match (need, &facts.own, &facts.maker) {
+        (Need::Link(why), Some((_, own)), _) => {
+            Step::new(KIND, name, change, why, Task::ImageLink(name.to_owned(), mended(own, wanted)))
+        }
+        (Need::Pull(why), _, Some(Ok(maker))) => {
+            let task = Task::Image(name.to_owned(), wanted.clone(), maker.clone());
+            Step::new(KIND, name, change, format!("{wanted}: {why}"), task)
+        }
+        (_, _, Some(Err(failure))) => Step::fail(KIND, name, change, failure),
+        _ => Step::keep(KIND, name, kept(facts)),
+    }
+}
+
+fn kept(facts: &ImageFacts) -> String {
+    let pinned = |own: &LockedImage| if own.digest.is_some() { ", pinned" } else { "" };
+    facts.own.as_ref().map(|(_, own)| format!("{}{}", own.digest12(), pinned(own))).unwrap_or_default()
+}
+
+/// The entry of an image that is there, as it is asked for now.
+pub(crate) fn mended(own: &LockedImage, wanted: &Reference) -> LockedImage {
+    LockedImage {
+        reference: Some(wanted.clone().unpinned()),
+        sif: format!("images/{}", wanted.sif_name()),
+        ..own.clone()
+    }
+}

@@ -1,0 +1,103 @@
+//! What is there of a model, and what could be imported.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use bf_core::model::{self, Location, ModelId, Root, WeightFormat};
+use bf_core::report::{Exit, Failure};
+use bf_core::site::{DeclaredModel, Layout, Locked, LockedModel};
+
+use super::{Depth, Disk, ModelFacts, SourceFacts, files};
+use crate::import::{self, Source};
+
+pub(super) fn model(
+    layout: &Layout,
+    locked: &Locked,
+    wanted: &DeclaredModel,
+    update: bool,
+    depth: Depth,
+) -> ModelFacts {
+    let own = locked.models.get(&wanted.repo.to_string());
+    let depth = if update { Depth::Full } else { depth };
+    let disk = locked_model(layout, &wanted.repo, own, depth);
+    let loadable = loadable(layout, &wanted.repo);
+    let needed = disk != Disk::Whole || update;
+    let source = wanted.path.as_deref().filter(|_| needed).map(|path| {
+        let format = wanted.format.as_deref().and_then(|format| format.parse().ok());
+        source(layout, path, &wanted.repo, format, update)
+    });
+    ModelFacts { disk, loadable, source }
+}
+
+/// A model as the lock has it, in its folder, with `main` leading to it.
+pub(crate) fn locked_model(layout: &Layout, id: &ModelId, own: Option<&LockedModel>, depth: Depth) -> Disk {
+    let Some(own) = own else { return Disk::Absent };
+    let folder = layout.models().join(id.folder_name());
+    if let Err(error) = import::clear(layout, &folder) {
+        return Disk::Drifted(error.to_string());
+    }
+    let snapshot = folder.join("snapshots").join(&own.commit);
+    let disk = files(&snapshot, &own.files, depth);
+    if disk != Disk::Whole {
+        return disk;
+    }
+    if let Some(fault) = import::link_fault(&snapshot, &own.files) {
+        return Disk::Drifted(fault);
+    }
+    let main = folder.join("refs/main");
+    let is_file = fs_err::symlink_metadata(&main).is_ok_and(|metadata| metadata.is_file());
+    if !is_file || fs_err::read_to_string(&main).unwrap_or_default().trim() != own.commit {
+        return Disk::Drifted("refs/main does not name the revision of site.lock".into());
+    }
+    Disk::Whole
+}
+
+/// Whether the cache has the model in a state that can be loaded.
+pub(crate) fn loadable(layout: &Layout, id: &ModelId) -> bool {
+    let root = Root { path: layout.models(), location: Location::Cache };
+    model::find(&[root], id, None).is_ok()
+}
+
+/// Looks at what would be imported: that it is a model, that there is space; `compare`: which commit it has.
+pub(crate) fn source(
+    layout: &Layout,
+    path: &Path,
+    id: &ModelId,
+    format: Option<WeightFormat>,
+    compare: bool,
+) -> Result<SourceFacts, Failure> {
+    apart(layout, path)?;
+    import::clear(layout, &layout.models().join(id.folder_name()))?;
+    let source = Source::read(path, id, format)?;
+    space(layout, id, &source)?;
+    let commit = if compare { Some(source.commit()?) } else { None };
+    Ok(SourceFacts { source, commit })
+}
+
+/// Refuses a source that is a part of the cache, or that the cache is a part of: the cache would be copied into itself.
+fn apart(layout: &Layout, path: &Path) -> Result<(), Failure> {
+    let Ok(real) = fs_err::canonicalize(path) else { return Ok(()) }; // its own failure says why
+    let cache = layout.root();
+    let message = if real.starts_with(cache) {
+        format!("{} cannot be imported: it is in the cache {} itself", path.display(), cache.display())
+    } else if cache.starts_with(&real) {
+        format!("{} cannot be imported: the cache {} is in it", path.display(), cache.display())
+    } else {
+        return Ok(());
+    };
+    Err(Failure::new(Exit::Invalid, "source_is_cache", message)
+        .with_hint("name the folder that holds this model's files, outside of the cache"))
+}
+
+/// Refuses what does not fit. Files of a length that the model's blobs have already are taken to be there.
+fn space(layout: &Layout, id: &ModelId, source: &Source) -> Result<(), Failure> {
+    let blobs = layout.models().join(id.folder_name()).join("blobs");
+    let there: BTreeSet<u64> = fs_err::read_dir(blobs)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| Some(entry.metadata().ok()?.len()))
+        .collect();
+    let needed = source.files.iter().map(|file| file.bytes).filter(|bytes| !there.contains(bytes)).sum();
+    super::space(&layout.models(), needed, &format!("model {id}"))
+}
