@@ -1,4 +1,5 @@
-//! What the end-to-end tests stand on: a site of one's own, the two programs, their processes, plain HTTP, the real model.
+//! What the end-to-end tests stand on: a site of one's own, the two programs, their processes, plain HTTP, the real model, a
+//! real Slurm cluster.
 //!
 //! It builds nothing: the programs are those in `BF_BIN_DIR`, or beside the test (`target/debug`, `target/release`).
 //! What cannot be had here (root, the network) is said with [`skip!`], which `tests/run` counts.
@@ -12,6 +13,7 @@
     reason = "a test that cannot go on ends there, with the reason"
 )]
 
+mod cluster;
 mod download;
 mod gguf;
 mod http;
@@ -25,6 +27,7 @@ mod skip;
 mod stranger;
 mod tree;
 
+pub use cluster::Cluster;
 pub use download::{Download, Model, model, python};
 pub use gguf::write_gguf;
 pub use http::{Answer, Request};

@@ -5,12 +5,12 @@ use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// A command that takes longer hangs.
+/// A command that takes longer hangs, unless it has a limit of its own.
 const PATIENCE: Duration = Duration::from_mins(3);
 
 /// A program with its arguments, not started yet.
@@ -23,6 +23,9 @@ pub struct Program {
     input: Vec<u8>,
     umask: Option<u32>,
     user: Option<u32>,
+    limit: Duration,
+    /// What runs it elsewhere: the command that the rest is given to.
+    within: Vec<OsString>,
 }
 
 /// How it ended and what it said.
@@ -49,8 +52,26 @@ impl Program {
                 || name == "PATH"
         };
         let env = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(kept)).collect();
-        let (path, folder) = (path.into(), folder.to_owned());
-        Self { path, arguments: Vec::new(), env, folder, input: Vec::new(), umask: None, user: None }
+        Self { env, ..Self::within([] as [&str; 0], path).folder(folder) }
+    }
+
+    /// The program at `path`, as seen by the command `within`, which runs it in another place with a clean environment, as
+    /// `tests/cluster/at` does. Variables and the folder are those of that place.
+    pub(crate) fn within<S: AsRef<OsStr>>(
+        within: impl IntoIterator<Item = S>,
+        path: impl Into<PathBuf>,
+    ) -> Self {
+        Self {
+            path: path.into(),
+            arguments: Vec::new(),
+            env: BTreeMap::new(),
+            folder: PathBuf::new(),
+            input: Vec::new(),
+            umask: None,
+            user: None,
+            limit: PATIENCE,
+            within: within.into_iter().map(|word| word.as_ref().to_owned()).collect(),
+        }
     }
 
     /// Adds arguments.
@@ -102,9 +123,19 @@ impl Program {
         self
     }
 
+    /// Gives it another time after which it hangs.
+    #[must_use]
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
     /// Starts it with these streams.
     fn spawn_with(&self, output: impl Fn() -> Stdio) -> Child {
-        let mut words: Vec<OsString> = Vec::new();
+        let mut words = self.within.clone();
+        if !self.within.is_empty() && !self.folder.as_os_str().is_empty() {
+            words.extend(["env".into(), "--chdir".into(), self.folder.clone().into()]);
+        }
         if let Some(id) = self.user {
             let ids = [format!("--reuid={id}"), format!("--regid={id}"), "--clear-groups".into()];
             words.push("setpriv".into());
@@ -118,7 +149,18 @@ impl Program {
         words.push(self.path.clone().into());
         words.extend(self.arguments.iter().cloned());
         let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).env_clear().envs(&self.env).current_dir(&self.folder);
+        command.args(&words[1..]).env_clear();
+        if self.within.is_empty() {
+            command.envs(&self.env).current_dir(&self.folder);
+        } else {
+            command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+            // Not as arguments, which anybody sees.
+            for (name, value) in &self.env {
+                let mut there = OsString::from("BF_AT_");
+                there.push(name);
+                command.env(there, value);
+            }
+        }
         command.stdin(Stdio::piped()).stdout(output()).stderr(output());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", self.line()));
         if let Some(mut stdin) = child.stdin.take() {
@@ -136,20 +178,21 @@ impl Program {
     pub fn run(&self) -> Outcome {
         let begun = Instant::now();
         let mut child = self.spawn_with(Stdio::piped);
-        let out = read_aside(child.stdout.take().expect("its output"));
-        let err = read_aside(child.stderr.take().expect("its errors"));
-        let mut collect = |what: &str, from: &mpsc::Receiver<Vec<u8>>| {
-            let left = PATIENCE.saturating_sub(begun.elapsed());
-            if let Ok(bytes) = from.recv_timeout(left) {
-                return String::from_utf8_lossy(&bytes).into_owned();
-            }
-            let ended = child.try_wait().ok().flatten().is_some();
+        let out = Reader::of(child.stdout.take().expect("its output"));
+        let err = Reader::of(child.stderr.take().expect("its errors"));
+        let ended_in_time =
+            [&out, &err].iter().all(|reader| reader.ended(self.limit.saturating_sub(begun.elapsed())));
+        if !ended_in_time {
+            let why = if child.try_wait().ok().flatten().is_some() {
+                "left its output open"
+            } else {
+                "did not end"
+            };
             let _ = child.kill();
-            let why = if ended { "left its output open" } else { "did not end" };
-            panic!("`{}` {why} within {PATIENCE:?} ({what})", self.line());
-        };
-        let stdout = collect("stdout", &out);
-        let stderr = collect("stderr", &err);
+            let (line, limit, out, err) = (self.line(), self.limit, out.text(), err.text());
+            panic!("`{line}` {why} within {limit:?}\n--- stdout so far\n{out}\n--- stderr so far\n{err}");
+        }
+        let (stdout, stderr) = (out.text(), err.text());
         let status = child.wait().expect("its end");
         let signal = std::os::unix::process::ExitStatusExt::signal(&status);
         let exit = status.code().unwrap_or_else(|| 128 + signal.unwrap_or(0));
@@ -172,14 +215,36 @@ impl Program {
     }
 }
 
-fn read_aside(mut stream: impl Read + Send + 'static) -> mpsc::Receiver<Vec<u8>> {
-    let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        let _ = stream.read_to_end(&mut bytes);
-        let _ = sender.send(bytes);
-    });
-    receiver
+/// Reads a stream to its end, aside.
+struct Reader {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    end: mpsc::Receiver<()>,
+}
+
+impl Reader {
+    fn of(mut stream: impl Read + Send + 'static) -> Self {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let (sender, end) = mpsc::channel();
+        let all = Arc::clone(&bytes);
+        std::thread::spawn(move || {
+            let mut buffer = vec![0; 1 << 16];
+            while let Ok(count @ 1..) = stream.read(&mut buffer) {
+                all.lock().expect("what was read").extend_from_slice(&buffer[..count]);
+            }
+            let _ = sender.send(());
+        });
+        Self { bytes, end }
+    }
+
+    /// Whether the stream ends in that time.
+    fn ended(&self, patience: Duration) -> bool {
+        self.end.recv_timeout(patience).is_ok()
+    }
+
+    /// What was read so far.
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes.lock().expect("what was read")).into_owned()
+    }
 }
 
 impl std::fmt::Display for Outcome {
