@@ -1,0 +1,13 @@
+//! The programs on a real Slurm cluster, with real users and real Apptainer. `tests/README.md` says how to run it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test that cannot go on ends there, with the reason"
+)]
+
+mod accounting;
+mod ends;
+mod parts;
