@@ -13,7 +13,7 @@ pub(super) fn failure(program: &Path, reference: &Reference, said: &str) -> Fail
     let words = said.to_lowercase();
     let has = |any: &[&str]| any.iter().any(|word| words.contains(word));
     let registry = reference.registry();
-    let quoted = quoted(said);
+    let quoted = quoted(said, reference);
     let failure = |exit, code, message: String| Failure::new(exit, code, format!("{message}: {quoted}"));
     if has(&["no space left", "quota exceeded", "file too large"]) {
         return failure(Exit::CannotCreate, "no_space", format!("there is no space for the image {reference}"))
@@ -80,17 +80,19 @@ pub(super) fn failure(program: &Path, reference: &Reference, said: &str) -> Fail
     failure(Exit::Failed, "pull_failed", format!("{name} did not make the image {reference}"))
 }
 
-/// The last lines, without the words that only say that something went wrong, and not too many.
-fn quoted(said: &str) -> String {
+/// The last lines, not too many, without the words that only say that something went wrong, and where in the program.
+fn quoted(said: &str, reference: &Reference) -> String {
     const LEVELS: [&str; 4] = ["FATAL:", "ERROR:", "error:", "WARNING:"];
+    let uri = format!("docker://{}: ", reference.pull_name());
     let of_level = |line: &&str| LEVELS.iter().any(|level| line.starts_with(level));
+    let bare = |line: &&str| {
+        let line = LEVELS.iter().fold(*line, |line, level| line.trim_start_matches(level).trim());
+        line.split_once(&uri).map_or(line, |(_, behind)| behind).to_owned()
+    };
     let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let told: Vec<&str> = lines.iter().copied().filter(of_level).collect();
     let chosen = if told.is_empty() { lines } else { told };
-    let bare =
-        |line: &str| LEVELS.iter().fold(line, |line, level| line.trim_start_matches(level).trim()).to_owned();
-    let last: Vec<String> = chosen[chosen.len().saturating_sub(3)..].iter().map(|line| bare(line)).collect();
-    let text = last.join("; ");
+    let text = chosen[chosen.len().saturating_sub(3)..].iter().map(bare).collect::<Vec<_>>().join("; ");
     match text.char_indices().nth_back(QUOTED) {
         // Its end says most: each caller's words stand in front of those of the one below.
         Some((at, _)) => format!("...{}", &text[at..]),
@@ -145,9 +147,14 @@ mod tests {
     #[test]
     fn the_quote_is_short_and_without_levels() {
         let said = format!("INFO:    Fetching\nWARNING: a\nFATAL:   {}the end\n", "long ".repeat(200));
+        let reference = "q.io/a:1".parse().unwrap();
+        let quoted = |said: &str| quoted(said, &reference);
         let quote = quoted(&said);
         assert!(quote.ends_with("the end") && quote.starts_with("...") && quote.len() < 420, "{quote}");
         assert_eq!(quoted("INFO: x\nFATAL:   While making: no\n"), "While making: no");
+        let found =
+            "FATAL: While making: failed to get checksum for docker://q.io/a:1: reading manifest: unknown";
+        assert_eq!(quoted(found), "reading manifest: unknown");
         assert_eq!(quoted("panic\n"), "panic");
         assert_eq!(quoted("\n"), "it said nothing");
     }

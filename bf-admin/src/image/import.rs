@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use bf_core::image::Reference;
 use bf_core::image::sif::{self, SifError};
-use bf_core::report::{Exit, Explain, Failure};
+use bf_core::report::{Exit, Failure};
 use bf_core::site::{Layout, is_image_name};
 
 use super::facts::sif_path;
@@ -25,7 +25,7 @@ pub(crate) struct Source {
 impl Source {
     /// Looks at the file. `name`: what it is to be called, where that was said.
     pub(crate) fn read(path: &Path, name: Option<&str>) -> Result<Self, Failure> {
-        let header = sif::read(path).map_err(|error| damaged(path, &error))?;
+        let header = sif::read(path).map_err(|error| damaged(path, error))?;
         let reference = header.source.map(Reference::unpinned);
         let own = path
             .file_name()
@@ -59,14 +59,14 @@ impl Source {
     }
 
     /// The failure of a file that is no whole image.
-    pub(super) fn damaged(&self, error: &SifError) -> Failure {
+    pub(super) fn damaged(&self, error: SifError) -> Failure {
         damaged(&self.path, error)
     }
 }
 
-fn damaged(path: &Path, error: &SifError) -> Failure {
+fn damaged(path: &Path, error: SifError) -> Failure {
     if let SifError::Io(error) = error {
-        return Failure::new(error.exit(), error.code(), error.to_string());
+        return error.into();
     }
     let message = format!("{} cannot be imported: {error}", path.display());
     Failure::new(Exit::Invalid, "image_damaged", message)

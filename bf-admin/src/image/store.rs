@@ -57,7 +57,7 @@ pub(crate) fn import(publisher: &Publisher<'_>, source: &Source) -> Result<Locke
     };
     let (sha256, bytes) = hashed;
     // Of the copy: the file may be another one by now.
-    let header = sif::read(&staged).map_err(|error| source.damaged(&error))?;
+    let header = sif::read(&staged).map_err(|error| source.damaged(error))?;
     let image = LockedImage {
         reference: source.reference.clone(),
         digest: None,

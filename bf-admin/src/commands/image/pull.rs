@@ -17,8 +17,9 @@ use crate::present::{Depth, Disk};
 #[derive(Debug, Args)]
 pub(crate) struct Pull {
     /// The image, as `ghcr.io/org/name:tag`
+    // Not read by clap, which would repeat a password that somebody wrote into it.
     #[arg(value_name = "REF")]
-    reference: Reference,
+    reference: String,
     /// What it is called in site.lock: the id of the engine that it is for [default: name_tag]
     #[arg(long = "as", value_name = "NAME", value_parser = name)]
     name: Option<String>,
@@ -36,13 +37,20 @@ pub(crate) struct Pull {
 impl Pull {
     /// Fetches it, unless it is there.
     pub(super) fn run(&self, context: &Context) -> Result<Exit, Failure> {
+        let reference = self.reference.parse::<Reference>();
+        let reference = reference.map_err(|error| Failure { exit: Exit::Usage, ..error.into() })?;
         let layout = locate::cache(context)?;
-        single::run(context, &layout, self.dry_run, |locked| self.step(context, &layout, locked))
+        single::run(context, &layout, self.dry_run, |locked| self.step(context, &layout, &reference, locked))
     }
 
-    fn step(&self, context: &Context, layout: &Layout, locked: &Locked) -> Result<Step, Failure> {
+    fn step(
+        &self,
+        context: &Context,
+        layout: &Layout,
+        reference: &Reference,
+        locked: &Locked,
+    ) -> Result<Step, Failure> {
         const KIND: &str = "image";
-        let reference = &self.reference;
         let file = reference.sif_name();
         let sif = format!("images/{file}");
         let default = file.strip_suffix(".sif").unwrap_or(&file).to_owned();
