@@ -67,7 +67,7 @@ fn prepared(model: &bf_test_kit::Model) -> Site {
 fn is_complete(site: &Site) {
     site.admin(["status", "--full"]).code(0);
     assert_eq!(site.admin(["setup", "--json"]).code(0).json()["changed"], 0);
-    for part in ["", "models", "engines"] {
+    for part in ["", "models", "engines", "images", "toolkit"] {
         let staging = site.cache().join(part).join(".staging");
         let left: Vec<_> = fs_err::read_dir(&staging).map(Iterator::collect).unwrap_or_default();
         assert!(left.is_empty(), "{}: {left:?}", staging.display());
@@ -86,6 +86,8 @@ fn is_whole(sight: &Sight, lock: &Value) {
             &Path::new("engines/llama_cpp").join(version),
             &lock["engines"]["llama_cpp"]["files"],
         );
+    } else if first.starts_with("toolkit") {
+        add(&mut expected, Path::new(""), &lock["toolkit"]["files"]);
     } else {
         let model = &lock["models"][bf_test_kit::REPO];
         let folder = format!("models/models--{}/snapshots", bf_test_kit::REPO.replace('/', "--"));
@@ -143,7 +145,7 @@ fn look(cache: &Path, seen: &Mutex<Vec<Sight>>) {
     }
 }
 
-/// `engines/llama_cpp/<version>` and `models/models--*/snapshots/<commit>`: a name here means that it can be used.
+/// `engines/llama_cpp/<version>`, `models/models--*/snapshots/<commit>`, `toolkit/<version>/<arch>/bf-user`: a name here means that it can be used.
 fn final_names(cache: &Path) -> Vec<PathBuf> {
     let inside = |folder: PathBuf| {
         let entries = fs_err::read_dir(folder).map(Iterator::collect::<Vec<_>>).unwrap_or_default();
@@ -151,7 +153,12 @@ fn final_names(cache: &Path) -> Vec<PathBuf> {
         paths.filter(|path| !path.file_name().unwrap().to_string_lossy().starts_with('.')).collect::<Vec<_>>()
     };
     let models = inside(cache.join("models")).into_iter().map(|model| model.join("snapshots"));
-    inside(cache.join("engines/llama_cpp")).into_iter().chain(models.flat_map(inside)).collect()
+    let programs = inside(cache.join("toolkit")).into_iter().flat_map(inside).flat_map(inside);
+    inside(cache.join("engines/llama_cpp"))
+        .into_iter()
+        .chain(models.flat_map(inside))
+        .chain(programs)
+        .collect()
 }
 
 fn walk(cache: &Path, path: &Path, sight: &mut Sight) {

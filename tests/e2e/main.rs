@@ -12,6 +12,7 @@ mod answers;
 mod crash;
 mod drift;
 mod faults;
+mod images;
 mod json;
 mod killed;
 mod life;
