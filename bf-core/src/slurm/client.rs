@@ -32,6 +32,8 @@ impl Slurm {
     }
 
     /// Submits a job script. The job's environment is HOME, USER, LOGNAME, PATH, LANG, TZ and SLURM_CONF of this one.
+    ///
+    /// After [`SlurmError::TimedOut`] the job may be in the queue all the same: look for its comment before trying again.
     pub fn submit(&self, script: &Path) -> Result<JobId, SlurmError> {
         let mut command = self.programs.command("sbatch")?;
         command.arg("--parsable").arg(script);
@@ -45,14 +47,18 @@ impl Slurm {
     /// The jobs of a user: those that wait and run, and those that ended a short while ago (`MinJobAge`, mostly five minutes).
     pub fn queue(&self, user: &str) -> Result<Vec<QueuedJob>, SlurmError> {
         check_user(user)?;
-        let mut arguments = queue::ARGUMENTS.to_vec();
-        arguments.extend(["--user", user]);
-        queue::read(&self.programs.ask("squeue", arguments)?.output()?)
+        let mark = queue::mark()?;
+        let arguments = queue::arguments(&mark);
+        let arguments = arguments.iter().map(String::as_str).chain(["--user", user]);
+        queue::read(&self.programs.ask("squeue", arguments)?.output()?, &mark)
     }
 
-    /// The jobs of everybody whose jobs Slurm shows us. A line that cannot be understood is passed over: it is other people's.
+    /// The jobs of everybody whose jobs Slurm shows us. One that cannot be understood is passed over: it is other people's.
     pub fn queue_of_all(&self) -> Result<Vec<QueuedJob>, SlurmError> {
-        Ok(queue::read_leniently(&self.programs.ask("squeue", queue::ARGUMENTS)?.output()?))
+        let mark = queue::mark()?;
+        let arguments = queue::arguments(&mark);
+        let output = self.programs.ask("squeue", arguments.iter().map(String::as_str))?.output()?;
+        Ok(queue::read_leniently(&output, &mark))
     }
 
     /// What Slurm's controller knows of a job; `None` when it has forgotten it, or never knew it.

@@ -82,7 +82,7 @@ pub enum SlurmError {
 }
 
 /// How much of a text that is not ours goes into a message.
-const SHOWN: usize = 120;
+const SHOWN: usize = 300;
 
 /// The beginning of a text, where it is long.
 pub(super) fn beginning(text: &str) -> String {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use nix::unistd::{AccessFlags, access};
 
+use super::error::beginning;
 use super::{Refusal, SlurmError};
 use crate::host::{self, CommandError, Limits};
 use crate::settings::Environment;
@@ -92,13 +93,18 @@ pub(super) struct Said {
     pub(super) ending: Option<String>,
 }
 
+/// How many lines of what a program said go into a message.
+const LAST_LINES: usize = 3;
+
 /// What the commands write when the controller does not answer.
-const AWAY: [&str; 5] = [
+const AWAY: [&str; 7] = [
     "unable to contact slurm controller",
     "socket timed out",
     "connection refused",
     "connect failure",
     "could not establish a configuration source",
+    "controller is in standby mode",
+    "rate limit exceeded",
 ];
 
 impl Said {
@@ -133,8 +139,10 @@ impl Said {
                 line.strip_prefix(self.program).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(line);
             line.strip_prefix("error: ").unwrap_or(line).to_owned()
         };
-        let lines: Vec<String> =
-            self.stderr.lines().map(plain).filter(|line| !line.is_empty()).take(5).collect();
-        if lines.is_empty() { "it said nothing".into() } else { lines.join("; ") }
+        let mut lines: Vec<String> = self.stderr.lines().map(plain).filter(|line| !line.is_empty()).collect();
+        lines.dedup();
+        // What went wrong in the end stands at the end.
+        let lines = &lines[lines.len().saturating_sub(LAST_LINES)..];
+        if lines.is_empty() { "it said nothing".into() } else { beginning(&lines.join("; ")) }
     }
 }

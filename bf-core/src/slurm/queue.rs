@@ -1,5 +1,7 @@
 //! `squeue`: the jobs that wait, run, or ended a short while ago.
 
+use std::io;
+
 use jiff::Timestamp;
 
 use super::{Comment, JobId, JobState, SlurmError, time};
@@ -33,30 +35,51 @@ pub struct QueuedJob {
     pub name: String,
 }
 
-/// One line for each job. What its owner chose freely comes last, so that nothing in it can pass for another field.
-pub(super) const ARGUMENTS: [&str; 4] =
-    ["--states=all", "--noheader", "--format", "%A|%T|%r|%P|%a|%u|%N|%S|%e|%L|%k|%j"];
+/// The number of fields that Slurm and the administrators write.
+const FIELDS: usize = 10;
 
-/// The number of fields in a line.
-const FIELDS: usize = 12;
-
-/// Reads all lines.
-pub(super) fn read(output: &str) -> Result<Vec<QueuedJob>, SlurmError> {
-    let job = |line: &str| job(line).ok_or_else(|| SlurmError::unparsable("squeue", line));
-    output.lines().filter(|line| !line.trim().is_empty()).map(job).collect()
+/// What `squeue` is asked for. Names and comments are their owners' text and may hold anything, whole lines too: a word that
+/// nobody knew before this call stands before each job and around the two.
+pub(super) fn arguments(mark: &str) -> Vec<String> {
+    let format = format!("{mark}|%A|%T|%r|%P|%a|%u|%N|%S|%e|%L|{mark}|%k|{mark}|%j");
+    ["--states=all", "--noheader", "--format"].map(str::to_owned).into_iter().chain([format]).collect()
 }
 
-/// Reads the lines that can be read.
-pub(super) fn read_leniently(output: &str) -> Vec<QueuedJob> {
-    output.lines().filter_map(job).collect()
+/// A word that nobody knew before.
+pub(super) fn mark() -> Result<String, SlurmError> {
+    let mut bytes = [0_u8; 8];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| SlurmError::NotStarted { program: "squeue", source: io::Error::other(error) })?;
+    Ok(format!("{:016x}", u64::from_ne_bytes(bytes)))
 }
 
-fn job(line: &str) -> Option<QueuedJob> {
-    let fields: Vec<&str> = line.splitn(FIELDS, '|').collect();
-    let [id, state, reason, partition, account, user, nodes, start, end, left, comment, name] = fields[..]
-    else {
-        return None;
-    };
+/// Reads all jobs.
+pub(super) fn read(output: &str, mark: &str) -> Result<Vec<QueuedJob>, SlurmError> {
+    records(output, mark)
+        .map(|record| job(&record).ok_or_else(|| SlurmError::unparsable("squeue", &record.join("|"))))
+        .collect()
+}
+
+/// Reads the jobs that can be read.
+pub(super) fn read_leniently(output: &str, mark: &str) -> Vec<QueuedJob> {
+    records(output, mark).filter_map(|record| job(&record)).collect()
+}
+
+/// The parts of each job: what Slurm says, the comment, the name.
+fn records<'a>(output: &'a str, mark: &str) -> impl Iterator<Item = Vec<&'a str>> {
+    // What stands before the first mark is no job.
+    let mut parts = output.split(&format!("{mark}|")).skip(1).collect::<Vec<_>>().into_iter();
+    std::iter::from_fn(move || {
+        let record: Vec<&str> = parts.by_ref().take(3).collect();
+        (!record.is_empty()).then_some(record)
+    })
+}
+
+fn job(record: &[&str]) -> Option<QueuedJob> {
+    let [facts, comment, name] = record else { return None };
+    let fields: Vec<&str> = facts.strip_suffix('|')?.split('|').collect();
+    let [id, state, reason, partition, account, user, nodes, start, end, left]: [&str; FIELDS] =
+        fields.try_into().ok()?;
     Some(QueuedJob {
         id: id.trim().parse().ok()?,
         state: JobState::read(state),
@@ -68,8 +91,8 @@ fn job(line: &str) -> Option<QueuedJob> {
         start: time::timestamp(start),
         end: time::timestamp(end),
         time_left: time::seconds(left),
-        comment: Comment::parse(comment),
-        name: name.to_owned(),
+        comment: Comment::parse(comment.strip_suffix('|')?),
+        name: name.strip_suffix('\n').unwrap_or(name).to_owned(),
     })
 }
 

@@ -17,8 +17,10 @@ pub enum Refusal {
     NodeConfiguration,
     /// More time than is allowed.
     TimeLimit,
-    /// More jobs than are allowed.
+    /// More jobs, or more at once, than are allowed.
     SubmitLimit,
+    /// More than an account or QOS allows one job, however long it waits.
+    JobSize,
     /// More memory than is allowed.
     Memory,
     /// The user may not do this.
@@ -27,8 +29,11 @@ pub enum Refusal {
     Other,
 }
 
-/// Parts of messages, in the order in which they are looked for, without regard to case.
-const SIGNS: [(&str, Refusal); 24] = [
+/// What Slurm says when a limit of an account or QOS is at fault. Which one it names in a line of its own.
+const POLICY: &str = "job violates accounting/qos policy";
+
+/// Parts of other messages, in the order in which they are looked for, without regard to case.
+const SIGNS: [(&str, Refusal); 22] = [
     ("invalid account or account/partition combination", Refusal::Account),
     ("invalid account", Refusal::Account),
     ("account is not permitted", Refusal::Account),
@@ -49,8 +54,6 @@ const SIGNS: [(&str, Refusal); 24] = [
     ("invalid feature specification", Refusal::NodeConfiguration),
     ("invalid node name", Refusal::NodeConfiguration),
     ("more processors requested than permitted", Refusal::NodeConfiguration),
-    ("job violates accounting/qos policy", Refusal::SubmitLimit),
-    ("job array index", Refusal::Other),
     ("access/permission denied", Refusal::Permission),
     ("user's group not permitted", Refusal::Permission),
 ];
@@ -59,6 +62,9 @@ impl Refusal {
     /// What is at fault, from a message of `sbatch` or `scancel`; `None` if it is not that Slurm said no.
     pub(super) fn of(message: &str) -> Option<Self> {
         let message = message.to_lowercase();
+        if message.contains(POLICY) {
+            return Some(policy(&message));
+        }
         SIGNS.iter().find(|(sign, _)| message.contains(sign)).map(|(_, refusal)| *refusal)
     }
 
@@ -72,6 +78,7 @@ impl Refusal {
             Self::NodeConfiguration => "slurm_no_such_node",
             Self::TimeLimit => "slurm_time_limit_refused",
             Self::SubmitLimit => "slurm_submit_limit",
+            Self::JobSize => "slurm_job_too_large",
             Self::Memory => "slurm_memory_refused",
             Self::Permission => "slurm_permission_denied",
             Self::Other => "slurm_refused",
@@ -96,6 +103,9 @@ impl Refusal {
             Self::SubmitLimit => {
                 "you have as many jobs as you may have, or asked for more than you may use: stop one or wait"
             }
+            Self::JobSize => {
+                "your account or QOS does not allow so much for one job: ask for less, or choose another tier"
+            }
             Self::Memory => {
                 "no node of this partition has so much memory: ask for less, or choose another tier"
             }
@@ -108,10 +118,23 @@ impl Refusal {
     pub fn exit(self) -> Exit {
         match self {
             Self::Account | Self::Partition | Self::Qos | Self::Reservation => Exit::NotFound,
-            Self::NodeConfiguration | Self::TimeLimit | Self::Memory => Exit::Usage,
+            Self::NodeConfiguration | Self::TimeLimit | Self::Memory | Self::JobSize => Exit::Usage,
             Self::SubmitLimit => Exit::Busy,
             Self::Permission => Exit::Permission,
             Self::Other => Exit::Failed,
         }
+    }
+}
+
+/// Which limit it is, from Slurm's name of it (`QOSMaxSubmitJobPerUserLimit`) in the line before.
+fn policy(message: &str) -> Refusal {
+    let names = message.split(POLICY).next().unwrap_or_default();
+    let has = |part: &str| names.contains(part);
+    if has("wallduration") || has("timelimit") {
+        Refusal::TimeLimit
+    } else if has("perjob") || has("pernode") || has("qosmin") {
+        Refusal::JobSize
+    } else {
+        Refusal::SubmitLimit
     }
 }
