@@ -20,7 +20,10 @@ fn a_service_account_can_own_the_cache() {
     };
     setup("077").code(0).stdout_contains("llama_cpp");
     setup("077").code(0).stdout_contains("nothing to do");
-    cluster.bash("blackfish@login", "cd /shared/service; bf-admin status --full").code(0).stdout_contains("in sync");
+    cluster
+        .bash("blackfish@login", "cd /shared/service; bf-admin status --full")
+        .code(0)
+        .stdout_contains("in sync");
     let owner = cluster.bash("login", "find /shared/service/cache ! -user blackfish").code(0).stdout;
     assert_eq!(owner, "", "all of it is the account's");
     // Nothing is left in the account's home.

@@ -9,5 +9,10 @@
 )]
 
 mod accounting;
+mod admin;
 mod ends;
 mod parts;
+mod secrets;
+mod services;
+mod site;
+mod trouble;

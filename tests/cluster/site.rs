@@ -7,9 +7,9 @@ use bf_test_kit::{Cluster, Outcome, Program, REPO, model};
 use serde_json::Value;
 
 /// The shared cache, as users see it.
-pub const CACHE: &str = "/shared/cache";
+pub(crate) const CACHE: &str = "/shared/cache";
 /// A question that the model knows the answer to.
-pub const QUESTION: &str = "What is the capital of France? Answer in one sentence.";
+pub(crate) const QUESTION: &str = "What is the capital of France? Answer in one sentence.";
 
 const SITE: &str = "schema: 1\n\
     cache_dir: /shared/cache\n\
@@ -36,15 +36,15 @@ const TIERS: &str = "time: {default: 20, max: 300}\n\
     \x20       slurm: {constraint: gpu80, gres: \"gpu:a100\"}\n";
 
 /// The prepared cluster that tests share.
-pub struct Site {
+pub(crate) struct Site {
     /// The cluster.
-    pub cluster: &'static Cluster,
+    pub(crate) cluster: &'static Cluster,
     /// How `setup` of root went.
-    pub setup: Outcome,
+    pub(crate) setup: Outcome,
 }
 
 /// Prepares the shared cluster, once.
-pub fn shared() -> Result<&'static Site, String> {
+pub(crate) fn shared() -> Result<&'static Site, String> {
     static SITE_OF_ALL: OnceLock<Result<Site, String>> = OnceLock::new();
     SITE_OF_ALL
         .get_or_init(|| {
@@ -58,7 +58,7 @@ pub fn shared() -> Result<&'static Site, String> {
 }
 
 /// A prepared cluster of one's own, whose cache is a copy of the shared one's.
-pub fn own(accounting: bool) -> Result<Cluster, String> {
+pub(crate) fn own(accounting: bool) -> Result<Cluster, String> {
     let shared = shared()?;
     let cluster = Cluster::start(accounting)?;
     cluster.put(&shared.cluster.shared_dir().join("cache"), CACHE);
@@ -66,7 +66,7 @@ pub fn own(accounting: bool) -> Result<Cluster, String> {
 }
 
 /// Puts down what `setup` needs: the tools, the model's files, site.yaml and the tiers.
-pub fn declare(cluster: &Cluster) -> Result<(), String> {
+pub(crate) fn declare(cluster: &Cluster) -> Result<(), String> {
     cluster.install_tools();
     cluster.put(&model()?.folder, "/shared/downloads");
     let folder = cluster.shared_dir().join("site");
@@ -77,67 +77,67 @@ pub fn declare(cluster: &Cluster) -> Result<(), String> {
 }
 
 /// `bf-admin setup` by root on the login node.
-pub fn setup(cluster: &Cluster) -> Program {
+pub(crate) fn setup(cluster: &Cluster) -> Program {
     let words = ["bf-admin", "setup", "--no-https", "--site", "/shared/site/site.yaml"];
     cluster.program("login", words).limit(Duration::from_mins(5))
 }
 
 /// `bf-user` of the cache, by a user on the login node.
-pub fn user<const N: usize>(cluster: &Cluster, name: &str, words: [&str; N]) -> Program {
+pub(crate) fn user<const N: usize>(cluster: &Cluster, name: &str, words: [&str; N]) -> Program {
     let program = format!("{CACHE}/bin/bf-user");
     cluster.program(&format!("{name}@login"), [program.as_str()]).args(words)
 }
 
 /// A service of alice. It is stopped when this is dropped.
-pub struct Service<'a> {
+pub(crate) struct Service<'a> {
     cluster: &'a Cluster,
     /// 32 hex digits.
-    pub id: String,
+    pub(crate) id: String,
 }
 
 impl<'a> Service<'a> {
     /// Starts one for the real model, with these options besides.
-    pub fn run<const N: usize>(cluster: &'a Cluster, name: &str, options: [&str; N]) -> Self {
+    pub(crate) fn run<const N: usize>(cluster: &'a Cluster, name: &str, options: [&str; N]) -> Self {
         let words = user(cluster, "alice", ["run", "text-generation", REPO, "--name", name]);
         let id = words.args(options).code(0).stdout.trim().to_owned();
         Self { cluster, id }
     }
 
     /// Waits until it answers, and gives what `details` says.
-    pub fn ready(&self) -> Value {
+    pub(crate) fn ready(&self) -> Value {
         self.ask(["wait", &self.id, "--timeout", "120"]).code(0);
         self.details()
     }
 
     /// What `details` says.
-    pub fn details(&self) -> Value {
+    pub(crate) fn details(&self) -> Value {
         self.ask(["details", &self.id, "--json"]).code(0).json()
     }
 
     /// State and reason.
-    pub fn state(&self) -> (String, String) {
+    pub(crate) fn state(&self) -> (String, String) {
         let details = self.details();
         let text = |name: &str| details[name].as_str().unwrap_or_default().to_owned();
         (text("status"), text("reason"))
     }
 
     /// A command of alice about it.
-    pub fn ask<const N: usize>(&self, words: [&str; N]) -> Program {
+    pub(crate) fn ask<const N: usize>(&self, words: [&str; N]) -> Program {
         user(self.cluster, "alice", words)
     }
 
     /// Its API key.
-    pub fn key(&self) -> String {
+    pub(crate) fn key(&self) -> String {
         fs_err::read_to_string(self.folder().join("key")).unwrap().trim().to_owned()
     }
 
     /// Its job directory, as this machine sees it.
-    pub fn folder(&self) -> std::path::PathBuf {
+    pub(crate) fn folder(&self) -> std::path::PathBuf {
         self.cluster.home("alice").join(".blackfish/jobs").join(&self.id)
     }
 
     /// The status that somebody gets for a request, with a key or without.
-    pub fn status_for(&self, who: &str, url: &str, key: Option<&str>) -> String {
+    pub(crate) fn status_for(&self, who: &str, url: &str, key: Option<&str>) -> String {
         let header = key.map(|key| format!("Authorization: Bearer {key}"));
         let words = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "10"];
         let program = self.cluster.program(who, words).args([url]);
@@ -156,7 +156,7 @@ impl Drop for Service<'_> {
 }
 
 /// The jobs of a cluster's queue, in these fields of squeue.
-pub fn queue(cluster: &Cluster, format: &str) -> Vec<String> {
+pub(crate) fn queue(cluster: &Cluster, format: &str) -> Vec<String> {
     let words = ["squeue", "--noheader", "--states=all", "--format", format];
     cluster.program("login", words).code(0).stdout.lines().map(str::to_owned).collect()
 }

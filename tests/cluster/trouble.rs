@@ -17,7 +17,8 @@ fn until(service: &Service<'_>, wanted: &str, patience: u64) -> String {
 /// Fills all cores of both nodes with jobs of bob.
 fn fill(cluster: &Cluster) {
     for _ in 0..2 {
-        let words = ["sbatch", "--nodes=1", "--ntasks=1", "--cpus-per-task=8", "--mem=100", "--time=60", "--wrap"];
+        let words =
+            ["sbatch", "--nodes=1", "--ntasks=1", "--cpus-per-task=8", "--mem=100", "--time=60", "--wrap"];
         cluster.program("bob@login", words).args(["exec sleep 600", "--output=/dev/null"]).code(0);
     }
     eventually("bob's jobs run", Duration::from_secs(20), || {

@@ -29,11 +29,13 @@ pub(super) fn of(layout: &Layout, wish: &Wish, format: &str, gpus: u32) -> Resul
         (None, Some(native)) => {
             let folder = layout.engine(&definition.id, &native.version);
             if !folder.is_dir() {
-                return Err(not_installed(layout, &definition, Some(&native.version)));
+                return Err(not_installed(layout, &definition, Some(&native.version), gpus));
             }
             (native.version.clone(), Some(site::trusted_tree(layout.root(), &folder)?))
         }
-        (None, None) if definition.image.is_some() => return Err(not_installed(layout, &definition, None)),
+        (None, None) if definition.image.is_some() => {
+            return Err(not_installed(layout, &definition, None, gpus));
+        }
         (None, None) => (String::new(), None),
     };
     Ok(resolved(definition, version, native, image))
@@ -78,12 +80,26 @@ fn in_cache(
         });
     }
     let Some(own) = &definition.image else { return Ok(None) };
-    // With GPUs an image that cannot use them would run, slowly, and nobody would be told.
-    let (name, reference) = match &own.gpu_reference {
-        Some(reference) if gpus > 0 => (format!("{}{GPU_SUFFIX}", definition.id), reference),
-        _ => (definition.id.clone(), &own.reference),
+    let find = |name: &str, reference| Ok(image::find(layout, &locked, name, Some(reference))?);
+    let Some(for_gpus) = own.gpu_reference.as_ref().filter(|_| gpus > 0) else {
+        return find(&definition.id, &own.reference);
     };
-    Ok(image::find(layout, &locked, &name, Some(reference))?)
+    if let Some(sif) = find(&gpu_name(definition), for_gpus)? {
+        return Ok(Some(sif));
+    }
+    // The definition's image for processors would run without the GPUs, slowly, and nobody would be told. One that the
+    // site chose itself is the site's business.
+    let chosen = locked.images.get(&definition.id).and_then(|image| image.reference.as_ref());
+    if chosen.is_some_and(|chosen| *chosen != own.reference) {
+        find(&definition.id, &own.reference)
+    } else {
+        Ok(None)
+    }
+}
+
+/// The name of the engine's image for GPUs.
+fn gpu_name(definition: &Definition) -> String {
+    format!("{}{GPU_SUFFIX}", definition.id)
 }
 
 fn container(definition: &Definition, sif: Sif) -> EngineImage {
@@ -97,21 +113,29 @@ fn container(definition: &Definition, sif: Sif) -> EngineImage {
 }
 
 /// The failure of an engine that the cache has neither as image nor as program.
-fn not_installed(layout: &Layout, definition: &Definition, version: Option<&str>) -> Failure {
+fn not_installed(layout: &Layout, definition: &Definition, version: Option<&str>, gpus: u32) -> Failure {
     let id = &definition.id;
+    let own = definition.image.as_ref();
+    let name = if gpus > 0 && own.is_some_and(|own| own.gpu_reference.is_some()) {
+        gpu_name(definition)
+    } else {
+        id.clone()
+    };
     let what = version.map_or_else(|| id.clone(), |version| format!("{id} {version}"));
     let message = format!("the engine {what} is not installed in {}", layout.root().display());
-    let ways: Vec<&str> = [
-        definition.image.as_ref().map(|_| "`images`, for its container"),
-        definition.native.as_ref().map(|_| "`engines`, for its program without a container"),
+    let ways: Vec<String> = [
+        own.map(|_| format!("`{name}` to `images`, for its container")),
+        definition
+            .native
+            .as_ref()
+            .map(|_| format!("`{id}` to `engines`, for its program without a container")),
     ]
     .into_iter()
     .flatten()
     .collect();
-    let ways = ways.join(", or to ");
-    Failure::new(Exit::NotFound, "engine_not_installed", message).with_hint(format!(
-        "an administrator installs it: add `{id}` in site.yaml to {ways}, and run `bf-admin setup`"
-    ))
+    let ways = ways.join(", or ");
+    Failure::new(Exit::NotFound, "engine_not_installed", message)
+        .with_hint(format!("an administrator installs it: in site.yaml add {ways}, and run `bf-admin setup`"))
 }
 
 /// What this version cannot do for an engine is refused, not left out.
