@@ -4,6 +4,7 @@ mod images;
 mod toolkit;
 
 pub(crate) use images::mended;
+pub(crate) use toolkit::missing as without_toolkit;
 
 use bf_core::image::Reference;
 use bf_core::model::ModelId;

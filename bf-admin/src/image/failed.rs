@@ -83,11 +83,13 @@ pub(super) fn failure(program: &Path, reference: &Reference, said: &str) -> Fail
 /// The last lines, not too many, without the words that only say that something went wrong, and where in the program.
 fn quoted(said: &str, reference: &Reference) -> String {
     const LEVELS: [&str; 4] = ["FATAL:", "ERROR:", "error:", "WARNING:"];
+    const WHERE: [&str; 2] = ["While making image from oci registry: ", "error fetching image to cache: "];
     let uri = format!("docker://{}: ", reference.pull_name());
     let of_level = |line: &&str| LEVELS.iter().any(|level| line.starts_with(level));
     let bare = |line: &&str| {
         let line = LEVELS.iter().fold(*line, |line, level| line.trim_start_matches(level).trim());
-        line.split_once(&uri).map_or(line, |(_, behind)| behind).to_owned()
+        let line = line.split_once(&uri).map_or(line, |(_, behind)| behind);
+        WHERE.iter().fold(line, |line, place| line.trim_start_matches(place)).to_owned()
     };
     let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let told: Vec<&str> = lines.iter().copied().filter(of_level).collect();

@@ -4,8 +4,10 @@ use std::path::Path;
 use bf_core::site::{LockedFile, LockedModel};
 
 use super::*;
+use crate::image::ImageFacts;
 use crate::import::SourceFile;
 use crate::present::{SourceFacts, Specs};
+use crate::toolkit::ToolkitFacts;
 
 const SITE: &str =
     "schema: 1\ncache_dir: /c\nengines: {llama_cpp: }\nmodels: [{repo: org/name, path: /dl}]\n";
@@ -217,4 +219,92 @@ fn the_caches_own_files_are_never_replaced() {
         present.specs.source = faulty;
     });
     assert_eq!(steps[0], "specs failed invalid_specs");
+}
+
+fn image_facts(own: Option<(&str, &str)>, disk: Disk) -> ImageFacts {
+    let locked = |reference: &str| {
+        let reference: Reference = reference.parse().unwrap();
+        LockedImage {
+            digest: reference.digest().cloned(),
+            sif: format!("images/{}", reference.sif_name()),
+            reference: Some(reference.unpinned()),
+            sha256: "c".repeat(64),
+            bytes: 1,
+            compression: "gzip".into(),
+        }
+    };
+    let maker = Failure::new(Exit::Unreachable, "apptainer_not_found", "none");
+    ImageFacts {
+        wanted: Ok("q.io/a:1".parse().unwrap()),
+        own: own.map(|(name, reference)| (name.to_owned(), locked(reference))),
+        disk,
+        maker: Some(Err(maker)),
+        way: Ok(()),
+    }
+}
+
+#[test]
+fn an_image_is_pulled_only_when_it_is_another_one_or_not_whole() {
+    let same = Some(("mine", "q.io/a:1"));
+    let step = |facts: &ImageFacts, update| told(&[images::step("mine", facts, update)]).remove(0);
+    assert_eq!(step(&image_facts(same, Disk::Whole), false), "image keep");
+    // With a maker that there is not, a pull is a failure that says so.
+    let failed = "image failed apptainer_not_found";
+    assert_eq!(step(&image_facts(same, Disk::Whole), true), failed);
+    assert_eq!(step(&image_facts(None, Disk::Absent), false), failed);
+    assert_eq!(step(&image_facts(Some(("mine", "q.io/a:2")), Disk::Whole), false), failed);
+    assert_eq!(step(&image_facts(same, Disk::Damaged("x".into())), false), failed);
+    // Without one where none is needed.
+    assert_eq!(step(&image_facts(same, Disk::Drifted("x".into())), false), "image link");
+    assert_eq!(step(&image_facts(Some(("other", "q.io/a:1")), Disk::Whole), false), "image link");
+    let digest = format!("sha256:{}", "a1".repeat(32));
+    let mut pinned = image_facts(Some(("mine", &format!("q.io/a:1@{digest}"))), Disk::Whole);
+    assert_eq!(step(&pinned, false), "image keep", "its tag is what is asked for");
+    pinned.wanted = Ok(format!("q.io/a:1@{digest}").parse().unwrap());
+    assert_eq!(step(&pinned, true), "image keep", "a digest has nothing newer");
+    pinned.own = image_facts(same, Disk::Whole).own;
+    assert_eq!(step(&pinned, false), failed, "nobody knows that it is this digest");
+    let mut in_the_way = image_facts(None, Disk::Absent);
+    in_the_way.way = Err(Failure::new(Exit::Invalid, "link_in_the_way", "x"));
+    assert_eq!(step(&in_the_way, false), "image failed link_in_the_way");
+}
+
+#[test]
+fn the_toolkit_is_what_lies_beside_us() {
+    let file = |arch: &str, sha256: &str| LockedFile {
+        path: format!("toolkit/{}/{arch}/bf-user", crate::toolkit::VERSION),
+        sha256: sha256.into(),
+        bytes: 1,
+    };
+    let arch = crate::toolkit::ARCH;
+    let whole = ToolkitFacts {
+        folder: "/bin".into(),
+        beside: Ok(Some(Beside { path: "/bin/bf-user".into(), sha256: "a".into(), bytes: 1 })),
+        own: Some(file(arch, "a")),
+        disk: Disk::Whole,
+        linked: Some(file(arch, "a")),
+        link_fault: None,
+        way: Ok(()),
+    };
+    let step = |change: fn(&mut ToolkitFacts)| {
+        let mut facts = whole.clone();
+        change(&mut facts);
+        toolkit::step(&facts)
+    };
+    let word = |change: fn(&mut ToolkitFacts)| told(&[step(change)]).remove(0);
+    assert_eq!(word(|_| ()), "toolkit keep");
+    assert_eq!(word(|facts| facts.own.as_mut().unwrap().sha256 = "b".into()), "toolkit publish");
+    assert_eq!(word(|facts| facts.disk = Disk::Absent), "toolkit publish");
+    assert_eq!(word(|facts| facts.link_fault = Some("x".into())), "toolkit link");
+    assert_eq!(word(|facts| facts.beside = Ok(None)), "toolkit keep");
+    let without = |facts: &mut ToolkitFacts| {
+        facts.beside = Ok(None);
+        facts.disk = Disk::Damaged("x".into());
+    };
+    assert_eq!(word(without), "toolkit failed toolkit_not_found");
+    let elsewhere = step(|facts| {
+        facts.own = None;
+        facts.linked.as_mut().unwrap().path = "toolkit/0/other64/bf-user".into();
+    });
+    assert!(matches!(elsewhere.task, Task::Toolkit(_, false)), "the link to another architecture stays");
 }

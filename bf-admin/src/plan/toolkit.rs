@@ -39,7 +39,8 @@ fn kept(facts: &ToolkitFacts) -> String {
     }
 }
 
-fn missing(facts: &ToolkitFacts) -> Failure {
+/// The failure of a cache without a toolkit, where there is none to publish either.
+pub(crate) fn missing(facts: &ToolkitFacts) -> Failure {
     let message = format!(
         "there is no {PROGRAM} in {}, beside this bf-admin, to be published, and the cache has none",
         facts.folder.display()

@@ -5,6 +5,7 @@ use std::path::Path;
 use bf_core::site::{Layout, Locked};
 
 use super::{Item, State, item, setup};
+use crate::plan;
 use crate::present::{Depth, Disk};
 use crate::toolkit::{self, ARCH, Need, PROGRAM, arch_of};
 
@@ -28,14 +29,18 @@ pub(super) fn toolkit(
     let (state, detail) = match (&facts.beside, facts.need(), &facts.disk) {
         (_, Need::Publish(why), Disk::Damaged(_)) => (State::Damaged, why),
         (_, Need::None, Disk::Damaged(why)) => (State::Damaged, why.clone()),
-        (_, Need::None, _) => (State::Missing, format!("and there is no {PROGRAM} beside this bf-admin")),
+        (_, Need::None, _) => (State::Missing, String::new()),
         (Err(failure), ..) => (State::Drifted, failure.message.clone()),
         (_, Need::Publish(why), Disk::Absent) => (State::Missing, why),
         (_, Need::Publish(why) | Need::Link(why), _) => (State::Drifted, why),
         (_, Need::Nothing, _) => (State::Present, version.unwrap_or_default().to_owned()),
     };
     let failed = facts.beside.as_ref().err().or(facts.way.as_ref().err());
-    let hint = failed.and_then(|failure| failure.hint.clone());
+    let hint = match failed {
+        Some(failure) => failure.hint.clone(),
+        None if facts.need() == Need::None => plan::without_toolkit(&facts).hint,
+        None => None,
+    };
     let one = Item { hint, ..item(KIND, format!("{PROGRAM} {ARCH}"), path, state, detail) };
     items.push(one.mended_by(|| setup(depth)));
     // Of other architectures only what the lock says can be told.
