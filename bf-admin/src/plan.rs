@@ -1,8 +1,10 @@
 //! What is to be done: a pure function of what is declared, what was locked and what is present.
 
+mod engines;
 mod images;
 mod toolkit;
 
+pub(crate) use engines::{fault as engine_fault, need as engine_need};
 pub(crate) use images::mended;
 pub(crate) use toolkit::missing as without_toolkit;
 
@@ -10,14 +12,14 @@ use bf_core::image::Reference;
 use bf_core::model::ModelId;
 use bf_core::report::{Exit, Failure};
 use bf_core::service::Native;
-use bf_core::site::{Declared, DeclaredEngine, DeclaredModel, Locked, LockedEngine, LockedImage};
+use bf_core::site::{Declared, DeclaredModel, Locked, LockedImage};
 use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::engine::Interpreter;
 use crate::image::{self, Maker};
 use crate::import::Source;
-use crate::present::{Disk, EngineFacts, ModelFacts, Present};
+use crate::present::{Disk, ModelFacts, Present};
 use crate::toolkit::Beside;
 
 /// What `--only` chooses from, in the order of the work.
@@ -196,7 +198,7 @@ pub(crate) fn plan(declared: &Declared, locked: &Locked, present: &Present, only
     }
     if wanted(Section::Engines) {
         steps.extend(declared.engines.iter().filter_map(|(id, wanted)| {
-            Some(engine(id, wanted, locked.engines.get(id), present.engines.get(id)?))
+            Some(engines::step(id, wanted, locked.engines.get(id), present.engines.get(id)?))
         }));
     }
     if wanted(Section::Images) {
@@ -249,70 +251,6 @@ fn site(declared: &Declared, present: &Present) -> Step {
     let detail = format!("from {}", declared.path.display());
     Step::new(KIND, NAME, Change::Publish, detail, Task::Site(declared.text.clone()))
         .writing(declared.text.len() as u64)
-}
-
-/// Why an engine must be installed; nothing when it is as it should be, or cannot be.
-pub(crate) fn engine_need(
-    wanted: &DeclaredEngine,
-    locked: Option<&LockedEngine>,
-    facts: &EngineFacts,
-) -> Option<String> {
-    let native = facts.native.as_ref().ok()?;
-    if wanted.version.as_ref().is_some_and(|version| *version != native.version) {
-        return None;
-    }
-    let Some(locked) = locked else { return Some("not there yet".into()) };
-    if (&locked.package, &locked.version, &locked.sha256)
-        != (&native.package, &native.version, &native.sha256)
-    {
-        return Some(format!("instead of {} {}", locked.package, locked.version));
-    }
-    match &facts.disk {
-        Disk::Absent => return Some("its folder is missing".into()),
-        Disk::Drifted(why) | Disk::Damaged(why) => return Some(why.clone()),
-        Disk::Whole => {}
-    }
-    if !facts.python_is_there {
-        return Some(format!("{} is no longer there", locked.python));
-    }
-    let other = facts.python.as_ref().filter(|python| python.as_os_str() != locked.python.as_str());
-    other.map(|_| format!("instead of {}", locked.python))
-}
-
-/// The failure of an engine that cannot be had as it is declared.
-pub(crate) fn engine_fault(id: &str, wanted: &DeclaredEngine, facts: &EngineFacts) -> Option<Failure> {
-    let native = match &facts.native {
-        Ok(native) => native,
-        Err(failure) => return Some(failure.clone()),
-    };
-    let version = wanted.version.as_ref().filter(|version| **version != native.version)?;
-    let message = format!("the engine {id} is pinned to version {}, not {version}", native.version);
-    Some(Failure::new(Exit::Invalid, "engine_version", message).with_hint(
-        "leave out `version`, or define the engine with its own hashes in templates/services of the cache",
-    ))
-}
-
-fn engine(id: &str, wanted: &DeclaredEngine, locked: Option<&LockedEngine>, facts: &EngineFacts) -> Step {
-    const KIND: &str = "engine";
-    if let Some(failure) = engine_fault(id, wanted, facts) {
-        return Step::fail(KIND, id, Change::Install, &failure);
-    }
-    let need = engine_need(wanted, locked, facts);
-    match (need, &facts.interpreter, &facts.native) {
-        (Some(_), Some(Err(failure)), _) => Step::fail(KIND, id, Change::Install, failure),
-        (Some(why), Some(Ok(interpreter)), Ok(native)) => {
-            let python = interpreter.python.display();
-            let warning = interpreter
-                .closed
-                .as_ref()
-                .map(|closed| format!("; other users cannot run it: {} is closed to them", closed.display()));
-            let warning = warning.unwrap_or_default();
-            let detail = format!("{} {} with {python}: {why}{warning}", native.package, native.version);
-            let task = Task::Engine(id.into(), native.clone(), interpreter.clone());
-            Step::new(KIND, id, Change::Install, detail, task)
-        }
-        _ => Step::keep(KIND, id, locked.map(|locked| locked.version.clone()).unwrap_or_default()),
-    }
 }
 
 fn model(wanted: &DeclaredModel, commit: Option<&str>, facts: &ModelFacts) -> Step {

@@ -1,5 +1,6 @@
 //! What is declared against what is there, thing by thing.
 
+mod engines;
 mod images;
 mod toolkit;
 
@@ -8,14 +9,13 @@ use std::path::{Path, PathBuf};
 
 use bf_core::model::ModelId;
 use bf_core::permissions::{self, Problem};
-use bf_core::publish::{PublishError, clear, clear_parts};
+use bf_core::publish::{PublishError, clear_parts};
 use bf_core::report::{Explain, Failure, Report, table};
-use bf_core::site::{Declared, Layout, Locked, Part};
+use bf_core::site::{Declared, Layout, Locked};
 use serde::Serialize;
 
 use crate::import;
 use crate::locate::Site;
-use crate::plan::{engine_fault, engine_need};
 use crate::present::{self, Depth, Disk, Present};
 
 /// How a thing stands.
@@ -111,7 +111,7 @@ pub(crate) fn of(site: &Site, program: &Path, depth: Depth) -> Result<Status, Fa
     let is_declared = !present.site_is_copy || present.site.is_some();
     toolkit::toolkit(&mut items, layout, &locked, program, is_declared, depth);
     items.push(specs(layout, &present).mended_by(|| setup(Depth::Quick)));
-    engines(&mut items, layout, declared, &locked, depth);
+    engines::engines(&mut items, layout, declared, &locked, depth);
     images::images(&mut items, layout, declared, &locked, depth);
     models(&mut items, layout, declared, &locked, depth);
     items.push(site_yaml(layout, declared, &present).mended_by(|| setup(Depth::Quick)));
@@ -166,48 +166,6 @@ fn site_yaml(layout: &Layout, declared: &Declared, present: &Present) -> Item {
         None => (State::Missing, "the cache has no copy yet".into()),
     };
     item("site", "site.yaml", layout.site_yaml(), state, detail)
-}
-
-fn engines(items: &mut Vec<Item>, layout: &Layout, declared: &Declared, locked: &Locked, depth: Depth) {
-    for (id, wanted) in &declared.engines {
-        let facts = present::engine(layout, locked, id, depth);
-        let own = locked.engines.get(id);
-        let version = own.map(|own| own.version.clone()).unwrap_or_default();
-        let path = layout.engine(id, &version);
-        let fault = engine_fault(id, wanted, &facts);
-        let hint = fault.as_ref().map_or_else(|| way(clear(layout, &path)), |fault| fault.hint.clone());
-        let (state, detail) = match (fault, engine_need(wanted, own, &facts)) {
-            (Some(failure), _) => (State::Drifted, failure.message),
-            (None, None) => (State::Present, version),
-            (None, Some(why)) => match facts.disk {
-                Disk::Absent
-                    if own.is_none() && !subfolders(&layout.part(Part::Engines).join(id)).is_empty() =>
-                {
-                    (State::Drifted, "not in site.lock: its bytes cannot be checked".into())
-                }
-                Disk::Absent => (State::Missing, why),
-                Disk::Damaged(_) => (State::Damaged, why),
-                Disk::Whole | Disk::Drifted(_) => (State::Drifted, why),
-            },
-        };
-        let item = Item { hint, ..item("engine", id, path, state, detail) };
-        items.push(item.mended_by(|| setup(depth)));
-    }
-    for (id, own) in locked.engines.iter().filter(|(id, _)| !declared.engines.contains_key(*id)) {
-        let path = layout.engine(id, &own.version);
-        let disk = present::locked_engine(layout, id, own, depth);
-        let hint = || format!("declare it again, or `rm -r {}`", path.display());
-        items.extend(undeclared("engine", id, &path, disk).map(|item| item.mended_by(hint)));
-    }
-    for (id, path) in subfolders(&layout.part(Part::Engines)) {
-        for (version, path) in subfolders(&path) {
-            if locked.engines.get(&id).is_none_or(|own| own.version != version) {
-                let why =
-                    if declared.engines.contains_key(&id) { "not in site.lock" } else { "not declared" };
-                items.push(item("engine", format!("{id} {version}"), path, State::Unmanaged, why));
-            }
-        }
-    }
 }
 
 fn models(items: &mut Vec<Item>, layout: &Layout, declared: &Declared, locked: &Locked, depth: Depth) {

@@ -1,12 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use bf_core::site::{LockedFile, LockedModel};
+use bf_core::site::{LockedEngine, LockedFile, LockedModel};
 
 use super::*;
 use crate::image::ImageFacts;
 use crate::import::SourceFile;
-use crate::present::{SourceFacts, Specs};
+use crate::present::{EngineFacts, SourceFacts, Specs};
 use crate::toolkit::ToolkitFacts;
 
 const SITE: &str =
