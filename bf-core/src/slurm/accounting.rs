@@ -53,7 +53,7 @@ fn no_accounts(said: &Said) -> bool {
     said.ending.is_some() && NONE.iter().any(|sign| said.mentions(sign))
 }
 
-fn read(output: &str, cluster: Option<&str>) -> Result<Vec<JobFacts>, SlurmError> {
+pub(super) fn read(output: &str, cluster: Option<&str>) -> Result<Vec<JobFacts>, SlurmError> {
     let job = |line: &str| job(line, cluster).ok_or_else(|| SlurmError::unparsable("sacct", line));
     output.lines().filter(|line| !line.trim().is_empty()).map(job).collect()
 }

@@ -31,10 +31,17 @@ impl Slurm {
         self
     }
 
-    /// Submits a job script. The job's environment is HOME, USER, LOGNAME, PATH, LANG, TZ and SLURM_CONF of this one.
+    /// Submits the job script at an absolute path. The job's environment is HOME, USER, LOGNAME, PATH, LANG, TZ and SLURM_CONF of this one.
     ///
     /// After [`SlurmError::TimedOut`] the job may be in the queue all the same: look for its comment before trying again.
     pub fn submit(&self, script: &Path) -> Result<JobId, SlurmError> {
+        if !script.is_absolute() {
+            return Err(SlurmError::invalid(
+                "job script",
+                &script.display().to_string(),
+                "its path is not absolute",
+            ));
+        }
         let mut command = self.programs.command("sbatch")?;
         command.arg("--parsable").arg(script);
         let said = self.programs.act("sbatch", &mut command)?;
@@ -50,7 +57,12 @@ impl Slurm {
         let mark = queue::mark()?;
         let arguments = queue::arguments(&mark);
         let arguments = arguments.iter().map(String::as_str).chain(["--user", user]);
-        queue::read(&self.programs.ask("squeue", arguments)?.output()?, &mark)
+        let said = self.programs.ask("squeue", arguments)?;
+        // Some versions complain, print nothing and end well.
+        if said.mentions("invalid user") {
+            return Err(SlurmError::invalid("user", user, "Slurm does not know it"));
+        }
+        queue::read(&said.output()?, &mark)
     }
 
     /// The jobs of everybody whose jobs Slurm shows us. One that cannot be understood is passed over: it is other people's.

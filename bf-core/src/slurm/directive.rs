@@ -43,8 +43,9 @@ impl Directive {
         if text.chars().any(char::is_control) {
             return invalid("it holds control characters");
         }
-        if text.contains(['\'', '"', '\\']) {
-            return invalid("it holds a quote or a backslash");
+        // To Slurm a backslash anywhere in the path says that `%j` is to be taken as it is.
+        if text.contains('\\') {
+            return invalid("it holds a backslash");
         }
         let plain = |c: char| c.is_ascii_alphanumeric() || "_.%-".contains(c);
         if file.is_empty() || !file.chars().all(plain) {
@@ -90,7 +91,76 @@ fn check_name(name: &str) -> Result<(), SlurmError> {
 impl fmt::Display for Directive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let argument = self.argument();
-        let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '#' | '\'' | '"' | '\\');
-        if argument.chars().all(plain) { f.write_str(&argument) } else { write!(f, "'{argument}'") }
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_=.:/,@%+[]&|*()!;?".contains(c);
+        if argument.chars().all(plain) {
+            return f.write_str(&argument);
+        }
+        // Inside single quotes `sbatch` takes a backslash as "the next character as it is".
+        write!(f, "'{}'", argument.replace('\'', r"\'"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::report::{Exit, Explain};
+
+    #[test]
+    fn options_are_written_as_sbatch_reads_them() {
+        let written = |name: &str, value: &str| Directive::new(name, value).unwrap().to_string();
+        assert_eq!(written("partition", "gpu"), "--partition=gpu");
+        assert_eq!(written("constraint", "(a100|h100)&fast"), "--constraint=(a100|h100)&fast");
+        assert_eq!(written("comment", "bf:svc=1;image=2"), "--comment=bf:svc=1;image=2");
+        assert_eq!(written("time", "1-00:00:00"), "--time=1-00:00:00");
+        assert_eq!(written("exclude", "node[1-3,7]"), "--exclude=node[1-3,7]");
+        assert_eq!(Directive::new("nodes", 2).unwrap().to_string(), "--nodes=2");
+        assert_eq!(Directive::flag("no-requeue").unwrap().to_string(), "--no-requeue");
+    }
+
+    #[test]
+    fn what_could_be_something_else_is_refused() {
+        for value in [
+            "", "a b", "a\nb", "a#b", "$(id)", "`id`", "a'b", "a\"b", "a\\b", "a\tb", "a\0b", "ä", "a>b",
+            "a|b", "a;b",
+        ] {
+            let error = Directive::new("partition", value).unwrap_err();
+            assert_eq!(error.exit(), Exit::Usage, "{value:?}");
+            assert!(!error.to_string().chars().any(char::is_control), "{error}");
+        }
+        for name in ["", "-p", "Partition", "par tition", "a=b", "a\nb", "--wrap"] {
+            assert!(Directive::new(name, "x").is_err(), "{name:?}");
+            assert!(Directive::flag(name).is_err(), "{name:?}");
+        }
+        for folder in ["/a\nb", "/a\rb", "/a\0b", "/a\\b"] {
+            assert!(Directive::path("output", Path::new(folder), "x").is_err(), "{folder:?}");
+        }
+        for file in ["", "a/b", "a b", "a'b"] {
+            assert!(Directive::path("output", Path::new("/a"), file).is_err(), "{file:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_directive_is_one_line_and_its_quotes_are_closed(folder in "/[^\\\\\\pC]{0,40}") {
+            let directive = Directive::path("output", Path::new(&folder), "slurm-%j.out").unwrap();
+            let written = directive.to_string();
+            prop_assert_eq!(written.lines().count(), 1);
+            // What is read back by the rules of `sbatch` is the argument.
+            let read = match written.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
+                None => written.clone(),
+                Some(inside) => {
+                    let mut read = String::new();
+                    let mut characters = inside.chars();
+                    while let Some(c) = characters.next() {
+                        prop_assert!(c != '\'');
+                        read.push(if c == '\\' { characters.next().unwrap() } else { c });
+                    }
+                    read
+                }
+            };
+            prop_assert_eq!(read, directive.argument());
+        }
     }
 }

@@ -20,6 +20,9 @@ mod refusal;
 mod state;
 mod time;
 
+#[cfg(test)]
+mod tests;
+
 pub use client::Slurm;
 pub use comment::Comment;
 pub use directive::Directive;

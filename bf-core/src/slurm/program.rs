@@ -97,10 +97,11 @@ pub(super) struct Said {
 const LAST_LINES: usize = 3;
 
 /// What the commands write when the controller does not answer.
-const AWAY: [&str; 7] = [
+const AWAY: [&str; 8] = [
     "unable to contact slurm controller",
     "socket timed out",
     "connection refused",
+    "connection reset by peer",
     "connect failure",
     "could not establish a configuration source",
     "controller is in standby mode",

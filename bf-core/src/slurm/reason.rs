@@ -33,7 +33,7 @@ pub fn explain(reason: &str) -> Option<Explained> {
 type Meaning = (&'static str, &'static str);
 
 /// Reasons that are sentences: how they begin, in lower case.
-const SENTENCES: [(&str, &str, &str); 5] = [
+const SENTENCES: [(&str, &str, &str); 8] = [
     (
         "nodes required for job are down",
         "the nodes it needs are out of order or kept for other jobs at the moment",
@@ -46,9 +46,16 @@ const SENTENCES: [(&str, &str, &str); 5] = [
     ),
     ("job requeued in held state", "it went back to the queue and is held there", RELEASE),
     ("raisedsignal:53", NO_OUTPUT.0, NO_OUTPUT.1),
+    ("job's account not permitted", NOT_YOURS, OTHER_PARTITION),
+    ("job's qos not permitted", NOT_YOURS, OTHER_PARTITION),
+    ("uid ", NOT_YOURS, OTHER_PARTITION),
     ("prolog", "its node is being made ready", ""),
 ];
 
+const NOT_YOURS: &str =
+    "you may not use its partition with this account, group or quality of service, so it will never begin";
+const OTHER_PARTITION: &str =
+    "stop it and run it again in another partition, or with an account that may use this one";
 const RELEASE: &str = "`scontrol release JOB` lets it go on, or stop it and run it again";
 const ASK: &str = "ask the administrators of the cluster";
 const LESS_TIME: &str = "stop it and run it again with a shorter time";
@@ -115,9 +122,11 @@ fn word(reason: &str) -> Option<Meaning> {
         "MaxPoweredUpNodes" => ("as many nodes are switched on as the site allows", ""),
         "FedJobLock" => ("another cluster is looking whether it can run it", ""),
         "Cleaning" => ("its earlier run is still being cleaned up", ""),
-        "JobLaunchFailure" => {
-            ("its node failed to start it", "run it again; tell the administrators if that happens twice")
-        }
+        // Older versions say so of every job that a signal ended.
+        "JobLaunchFailure" => (
+            "its node failed to start it, or it crashed",
+            "its log says which; without a log, check that the folder of its output exists on the node",
+        ),
         "NonZeroExitCode" => ("its script ended with an error", "its log says which"),
         "RaisedSignal" => ("a signal ended it, which is mostly a crash", "its log says which"),
         "TimeLimit" => ("its time was over", "run it again with a longer time"),
