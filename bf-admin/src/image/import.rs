@@ -1,11 +1,13 @@
 //! A SIF file of this machine that becomes an image of the cache.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use bf_core::image::Reference;
 use bf_core::image::sif::{self, SifError};
 use bf_core::report::{Exit, Failure};
 use bf_core::site::{Layout, is_image_name};
+use nix::unistd::geteuid;
 
 use super::facts::sif_path;
 
@@ -56,6 +58,18 @@ impl Source {
         fs_err::symlink_metadata(&to).is_ok_and(|meta| meta.is_file())
             && fs_err::canonicalize(&self.path)
                 .is_ok_and(|own| fs_err::canonicalize(&to).is_ok_and(|to| own == to))
+    }
+
+    /// Refuses to take over a file in place that somebody else could change afterwards.
+    pub(crate) fn is_ours(&self) -> Result<(), Failure> {
+        let owner = fs_err::metadata(&self.path)?.uid();
+        if owner == geteuid().as_raw() {
+            return Ok(());
+        }
+        let shown = self.path.display();
+        let message = format!("{shown} belongs to user {owner}, who could change it after it was taken over");
+        let hint = format!("chown -h {} {shown}, if its owner agrees", bf_core::host::user());
+        Err(Failure::new(Exit::Permission, "not_owner", message).with_hint(hint))
     }
 
     /// The failure of a file that is no whole image.

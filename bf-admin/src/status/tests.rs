@@ -282,6 +282,11 @@ fn a_file_that_stands_where_the_link_must_be_is_taken_over_and_kept() {
     assert_eq!(failure.code, "link_in_the_way");
     assert!(failure.hint.unwrap().contains("takes it over"));
 
+    if nix::unistd::geteuid().is_root() {
+        fs_err::os::unix::fs::chown(&link, Some(54_321), None).unwrap();
+        assert_eq!(import(&link, &["--as", "mine"]).unwrap_err().code, "not_owner");
+        fs_err::os::unix::fs::chown(&link, Some(0), None).unwrap();
+    }
     import(&link, &["--as", "mine"]).unwrap();
     assert!(fs_err::symlink_metadata(&link).unwrap().is_symlink());
     assert_eq!(fs_err::metadata(&link).unwrap().ino(), inode, "jobs that run from it keep it");

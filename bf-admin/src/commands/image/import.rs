@@ -48,7 +48,9 @@ impl Import {
         {
             return Ok(Step::keep(KIND, name, "already there"));
         }
-        if !source.is_in_place(layout) {
+        if source.is_in_place(layout) {
+            source.is_ours()?;
+        } else {
             image::way(layout, &source.sif)?;
             present::space(&layout.images(), source.bytes, &format!("image {name}"))?;
         }
