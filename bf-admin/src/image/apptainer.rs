@@ -3,10 +3,10 @@
 //! All that it writes on the way is in one folder: its layers, its unpacked files, the result.
 
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use bf_core::apptainer::Apptainer;
 use bf_core::image::Reference;
 use bf_core::report::{Exit, Failure};
 use bf_core::settings::Environment;
@@ -14,15 +14,13 @@ use bf_core::settings::Environment;
 use super::failed;
 use crate::tether;
 
-/// Programs that can do it, the better first.
-const PROGRAMS: [&str; 2] = ["apptainer", "singularity"];
 /// How much of what it says is kept to be quoted.
 const KEPT: usize = 16 * 1024;
 
 /// What makes images on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Maker {
-    program: PathBuf,
+    runtime: Apptainer,
     /// Whether registries are reached by HTTPS only.
     https: bool,
 }
@@ -31,21 +29,14 @@ impl Maker {
     /// Looks for one in PATH and the system's folders.
     pub(crate) fn find(environment: &Environment, https: bool) -> Result<Self, Failure> {
         let path = environment.get("PATH").unwrap_or_default();
-        let mut folders: Vec<PathBuf> =
-            std::env::split_paths(path).filter(|folder| folder.is_absolute()).collect();
-        folders.extend(["/usr/bin", "/usr/local/bin"].map(PathBuf::from));
-        let programs = PROGRAMS.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
-        let found = programs.into_iter().find(|program| {
-            fs_err::metadata(program)
-                .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-        });
+        let found = Apptainer::find(&format!("{path}:/usr/bin:/usr/local/bin"));
         let missing = || {
             let message = "neither apptainer nor singularity is in PATH, which fetch container images";
             Failure::new(Exit::Unreachable, "apptainer_not_found", message).with_hint(
                 "install apptainer on this machine (or load its module), or fetch the image elsewhere and `bf-admin image import FILE.sif`",
             )
         };
-        Ok(Self { program: found.ok_or_else(missing)?, https })
+        Ok(Self { runtime: found.ok_or_else(missing)?, https })
     }
 
     /// Makes the file `to` of `reference`. `work` is an empty folder for all else. `tell` gets a line now and then.
@@ -59,13 +50,13 @@ impl Maker {
         for folder in ["cache", "tmp", "config"] {
             fs_err::create_dir(work.join(folder))?;
         }
-        let mut command = tether::command(&self.program)?;
+        let mut command = tether::command(self.runtime.program())?;
         self.arguments(&mut command, reference, to);
         for (name, folder) in self.folders(work) {
             command.env(name, folder);
         }
         let not_started = |error: std::io::Error| {
-            let message = format!("{} cannot be started: {error}", self.program.display());
+            let message = format!("{} cannot be started: {error}", self.runtime.program().display());
             Failure::new(Exit::Failed, "program_not_started", message)
         };
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(not_started)?;
@@ -73,7 +64,7 @@ impl Maker {
         let said = child.stderr.take().map(|stderr| listen(stderr, tell)).unwrap_or_default();
         let status = child.wait()?;
         drop(held);
-        if status.success() { Ok(()) } else { Err(failed::failure(&self.program, reference, &said)) }
+        if status.success() { Ok(()) } else { Err(failed::failure(self.runtime.program(), reference, &said)) }
     }
 
     fn arguments(&self, command: &mut Command, reference: &Reference, to: &Path) {
@@ -90,7 +81,7 @@ impl Maker {
         let mut folders = Vec::new();
         // Each knows the other's variables by now, but warns about them or did not always.
         let prefixes: &[&str] =
-            if self.program.ends_with("apptainer") { &["APPTAINER"] } else { &["APPTAINER", "SINGULARITY"] };
+            if self.runtime.is_apptainer() { &["APPTAINER"] } else { &["APPTAINER", "SINGULARITY"] };
         for prefix in prefixes {
             for (name, folder) in [("CACHEDIR", "cache"), ("TMPDIR", "tmp")] {
                 folders.push((format!("{prefix}_{name}"), work.join(folder)));
@@ -138,11 +129,12 @@ fn plain(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
     fn maker(name: &str, https: bool) -> Maker {
-        Maker { program: Path::new("/opt/bin").join(name), https }
+        Maker { runtime: Apptainer::at(Path::new("/opt/bin").join(name)), https }
     }
 
     #[test]
@@ -190,8 +182,8 @@ mod tests {
         let find = || Maker::find(&Environment::of([("PATH".to_owned(), path.clone())]), true);
         let program = dir.path().join("apptainer");
         fs_err::write(&program, "").unwrap();
-        assert!(find().is_err() || find().unwrap().program != program);
+        assert!(find().is_err() || find().unwrap().runtime.program() != program);
         fs_err::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-        assert_eq!(find().unwrap().program, program);
+        assert_eq!(find().unwrap().runtime.program(), program);
     }
 }

@@ -1,9 +1,11 @@
 //! This machine: its name, its user, its clock, and running a command on it without a shell.
 
 mod command;
+mod find;
 mod limited;
 
 pub use command::{CommandError, Completed, ending, run};
+pub use find::find_program;
 pub use limited::{Ended, Limits, run_within};
 
 /// The host's name, as the kernel has it; `unknown` if that is not text.

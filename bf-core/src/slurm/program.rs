@@ -1,10 +1,8 @@
 //! The programs of Slurm: where they are, what environment they get, what it means when they fail.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
-
-use nix::unistd::{AccessFlags, access};
 
 use super::error::beginning;
 use super::{Refusal, SlurmError};
@@ -43,11 +41,9 @@ impl Programs {
         Some(Self { path: environment.get("PATH")?.to_owned(), kept, own, limits: LIMITS })
     }
 
-    /// The file that `program` is, by the PATH. Relative folders of the PATH are passed over: they would be other people's.
+    /// The file that `program` is, by the PATH.
     pub(super) fn find(&self, program: &'static str) -> Result<PathBuf, SlurmError> {
-        let folders = self.path.split(':').map(Path::new).filter(|folder| folder.is_absolute());
-        let runs = |file: &PathBuf| file.is_file() && access(file, AccessFlags::X_OK).is_ok();
-        folders.map(|folder| folder.join(program)).find(runs).ok_or(SlurmError::Missing { program })
+        host::find_program(program, &self.path).ok_or(SlurmError::Missing { program })
     }
 
     /// A program that only asks: English, and times in UTC, so that no reader needs to know this host's time zone.

@@ -19,7 +19,7 @@ pub(super) fn of(layout: &Layout, wish: &Wish, format: &str, gpus: u32) -> Resul
     let program = definition.native.as_ref().map(|native| layout.engine(&definition.id, &native.version));
     // On this machine it shows whether there is anything to run an image with; of other nodes that is not known here.
     if image.is_some() && wish.scheduler == Scheduler::Local && wish.image.is_none() {
-        match supervise::apptainer() {
+        match supervise::runtime() {
             Err(_) if program.as_ref().is_some_and(|folder| folder.is_dir()) => image = None,
             found => found.map(|_| ())?,
         }

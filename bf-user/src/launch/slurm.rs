@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bf_core::digest;
 use bf_core::report::{Exit, Failure};
-use bf_core::slurm::{Comment, Directive, PartitionFacts, Slurm, SlurmError};
+use bf_core::slurm::{Comment, Directive, NodeFacts, PartitionFacts, Slurm, SlurmError};
 use bf_core::template::{self, Source};
 
 use super::{Plan, program};
@@ -87,7 +87,7 @@ fn model_mark(repo: &str, revision: &str) -> String {
     mark
 }
 
-/// Compares the job with the partition it goes to: Slurm takes a job that can never start, and lets it wait for ever.
+/// Compares the job with the partition it goes to: some versions of Slurm take a job that can never start, and let it wait for ever.
 pub(super) fn check(plan: &Plan, slurm: &Slurm) -> Result<(), Failure> {
     let partitions = slurm.partitions()?;
     let wanted = plan.job.slurm.partition.as_deref();
@@ -102,7 +102,35 @@ pub(super) fn check(plan: &Plan, slurm: &Slurm) -> Result<(), Failure> {
             Failure::new(Exit::Usage, "no_partition", message).with_hint("name one with --partition")
         })?,
     };
-    check_time(&plan.job, partition)
+    check_time(&plan.job, partition)?;
+    let mut nodes = slurm.nodes()?;
+    nodes.retain(|node| node.partition == partition.name);
+    check_nodes(&plan.job, partition, &nodes)
+}
+
+/// Some node of the partition must have as many cores, as much memory and as many GPUs. Whether it has a feature or a type of GPU is
+/// left to Slurm, which knows more ways to write these than we do.
+fn check_nodes(job: &Job, partition: &PartitionFacts, nodes: &[NodeFacts]) -> Result<(), Failure> {
+    let most = |of: &dyn Fn(&NodeFacts) -> u64| nodes.iter().map(of).max();
+    let gpus =
+        |node: &NodeFacts| node.gres.iter().filter(|gres| gres.name == "gpu").map(|gres| gres.count).sum();
+    let resources = &job.resources;
+    let memory_mib = u64::from(resources.memory_gb) * 1024; // Slurm's G
+    let asked = [
+        (u64::from(resources.cpus), most(&|node| node.cpus), "cores", 1),
+        (memory_mib, most(&|node| node.memory_mib), "GB of memory", 1024),
+        (u64::from(resources.gpus), most(&gpus), "GPUs", 1),
+    ];
+    for (asked, most, what, unit) in asked {
+        // A partition whose nodes are hidden from us is no reason to refuse.
+        let Some(most) = most.filter(|most| asked > *most) else { continue };
+        let (asked, most) = (asked / unit, most / unit);
+        let message =
+            format!("no node of the partition {} has {asked} {what}, the most is {most}", partition.name);
+        return Err(Failure::new(Exit::Usage, "no_such_node", message)
+            .with_hint("ask for less, or choose another tier or partition; `bf-user tier ls` lists them"));
+    }
+    Ok(())
 }
 
 fn check_time(job: &Job, partition: &PartitionFacts) -> Result<(), Failure> {

@@ -1,30 +1,28 @@
 //! An engine in its container: Apptainer's command line, which isolates it from the host but for what it needs.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use bf_core::apptainer::Apptainer;
 use bf_core::report::{Exit, Failure};
 
 use super::workdir::WorkDir;
 use crate::job::{EngineImage, Job};
 
-/// Names of the program, the newer first.
-const PROGRAMS: [&str; 2] = ["apptainer", "singularity"];
 /// Where Apptainer lets a container's own PATH grow.
 const APPEND_PATH: &str = "APPEND_PATH";
 
 /// The command that runs `command` in the image. Nothing of the host is seen but the model, read-only, and the work folder: at
 /// the same paths as outside, so that one definition of an engine serves both.
 pub(super) fn command(
-    program: &Path,
+    runtime: &Apptainer,
     job: &Job,
     image: &EngineImage,
     work: &WorkDir,
     command: Vec<String>,
 ) -> Result<Vec<String>, Failure> {
     let text = |path: &Path| path.to_string_lossy().into_owned();
-    let mut words = vec![text(program), "--silent".into(), "exec".into()];
+    let mut words = vec![text(runtime.program()), "--silent".into(), "exec".into()];
     words.extend(["--containall", "--no-eval"].map(String::from));
     if job.resources.gpus > 0 {
         words.push("--nv".into());
@@ -49,17 +47,15 @@ pub(super) fn command(
 
 /// The environment of Apptainer itself: the engine's, under the names that reach the container.
 pub(super) fn environment(
-    program: &Path,
+    runtime: &Apptainer,
     image: &EngineImage,
     work: &WorkDir,
     engine: BTreeMap<String, String>,
 ) -> BTreeMap<String, String> {
-    // Variables with this prefix reach the container, whatever else is held back.
-    let prefix = if program.ends_with(PROGRAMS[0]) { "APPTAINERENV_" } else { "SINGULARITYENV_" };
     let mut env: BTreeMap<String, String> =
-        engine.into_iter().map(|(name, value)| (format!("{prefix}{name}"), value)).collect();
+        engine.into_iter().map(|(name, value)| (runtime.variable(&name), value)).collect();
     if !image.path.is_empty() {
-        env.insert(format!("{prefix}{APPEND_PATH}"), image.path.join(":"));
+        env.insert(runtime.variable(APPEND_PATH), image.path.join(":"));
     }
     // For Apptainer: where its helpers are, and a place for what it likes to keep.
     env.insert("HOME".into(), work.home().to_string_lossy().into_owned());
@@ -87,15 +83,9 @@ fn bindable(path: PathBuf) -> Result<PathBuf, Failure> {
 }
 
 /// Apptainer on this node.
-pub(crate) fn program() -> Result<PathBuf, Failure> {
-    let path = std::env::var_os("PATH").unwrap_or_else(|| super::engine::PATH.into());
-    let folders: Vec<PathBuf> = std::env::split_paths(&path).filter(|folder| folder.is_absolute()).collect();
-    let is_program = |path: &PathBuf| {
-        fs_err::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
-    };
-    let found =
-        PROGRAMS.iter().find_map(|name| folders.iter().map(|folder| folder.join(name)).find(is_program));
-    found.ok_or_else(|| {
+pub(crate) fn runtime() -> Result<Apptainer, Failure> {
+    let path = std::env::var("PATH").unwrap_or_else(|_| super::engine::PATH.into());
+    Apptainer::find(&path).ok_or_else(|| {
         let message = format!("there is no Apptainer on {}: it is not in PATH", bf_core::host::name());
         Failure::new(Exit::NotFound, "apptainer_missing", message).with_hint(
             "tell an administrator; where it is a module, templates/slurm/service.sh.j2 of the cache can load it",

@@ -67,9 +67,9 @@ impl EngineProcess {
         let (command, env) = (command(job, work)?, environment(job, key, work)?);
         let (command, env) = match &job.engine.image {
             Some(image) => {
-                let program = container::program()?;
-                let command = container::command(&program, job, image, work, command)?;
-                (command, container::environment(&program, image, work, env))
+                let runtime = container::runtime()?;
+                let command = container::command(&runtime, job, image, work, command)?;
+                (command, container::environment(&runtime, image, work, env))
             }
             None => (command, env),
         };

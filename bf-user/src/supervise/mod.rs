@@ -20,7 +20,7 @@ mod slurm;
 mod tether;
 mod workdir;
 
-pub(crate) use container::program as apptainer;
+pub(crate) use container::runtime;
 pub(crate) use guard::guard;
 pub(crate) use proxy::CHALLENGE;
 pub(crate) use tether::tether;

@@ -1,4 +1,4 @@
-use bf_core::slurm::PartitionState;
+use bf_core::slurm::{Gres, PartitionState};
 
 use super::*;
 use crate::golden;
@@ -46,9 +46,8 @@ fn what_could_be_a_second_option_is_refused() {
     }
 }
 
-#[test]
-fn a_job_that_would_wait_for_ever_is_refused() {
-    let partition = |max_time| PartitionFacts {
+fn partition(max_time: Option<u64>) -> PartitionFacts {
+    PartitionFacts {
         name: "gpu".into(),
         is_default: true,
         state: PartitionState::Up,
@@ -56,7 +55,36 @@ fn a_job_that_would_wait_for_ever_is_refused() {
         default_time: None,
         nodes: None,
         node_count: 1,
+    }
+}
+
+#[test]
+fn a_job_that_no_node_could_take_is_refused() {
+    let node = |cpus, memory_mib, gpus: &[u64]| NodeFacts {
+        name: "n".into(),
+        partition: "gpu".into(),
+        state: "idle".into(),
+        flags: String::new(),
+        cpus,
+        memory_mib,
+        gres: gpus.iter().map(|count| Gres { name: "gpu".into(), kind: None, count: *count }).collect(),
+        features: Vec::new(),
     };
+    let nodes = [node(8, 4096, &[]), node(2, 16384, &[1, 1])];
+    let check = |cpus, memory_gb, gpus| {
+        let mut job = Job::example();
+        job.resources = crate::job::Resources { cpus, gpus, memory_gb };
+        check_nodes(&job, &partition(None), &nodes).map_err(|failure| failure.message)
+    };
+    assert_eq!(check(8, 16, 2), Ok(()));
+    assert!(check(9, 1, 0).unwrap_err().contains("9 cores, the most is 8"));
+    assert!(check(1, 17, 0).unwrap_err().contains("17 GB of memory, the most is 16"));
+    assert!(check(1, 1, 3).unwrap_err().contains("3 GPUs, the most is 2"));
+    assert!(check_nodes(&Job::example(), &partition(None), &[]).is_ok(), "nothing is known");
+}
+
+#[test]
+fn a_job_that_would_wait_for_ever_is_refused() {
     let job = Job::example(); // 30 minutes
     assert!(check_time(&job, &partition(None)).is_ok());
     assert!(check_time(&job, &partition(Some(30))).is_ok());

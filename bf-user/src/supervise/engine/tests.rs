@@ -1,6 +1,7 @@
 //! The whole command line and environment of each engine that comes with Blackfish, against files that were read by people.
 //! vLLM needs a GPU to run at all, so here its line can only be compared with what its documentation says.
 
+use bf_core::apptainer::Apptainer;
 use bf_core::service;
 
 use super::*;
@@ -39,9 +40,9 @@ fn order(case: &Case) -> String {
     let key = Key::chosen("a-key-that-must-not-be-seen").unwrap();
     let (mut line, mut env) = (command(&job, &work).unwrap(), environment(&job, &key, &work).unwrap());
     if let Some(image) = &job.engine.image {
-        let program = std::path::Path::new("/usr/bin/apptainer");
-        line = container::command(program, &job, image, &work, line).unwrap();
-        env = container::environment(program, image, &work, env);
+        let runtime = Apptainer::at("/usr/bin/apptainer");
+        line = container::command(&runtime, &job, image, &work, line).unwrap();
+        env = container::environment(&runtime, image, &work, env);
         env.insert("PATH".into(), "(that of the job)".into());
     }
     env.remove("TZ");
@@ -86,7 +87,7 @@ fn a_path_that_apptainer_would_take_apart_is_refused() {
     };
     job.engine = crate::launch::resolved(definition, String::new(), None, Some(image.clone()));
     let work = WorkDir::named("/tmp/bf-0a1b2c3d");
-    let program = std::path::Path::new("/usr/bin/apptainer");
-    let failure = container::command(program, &job, &image, &work, vec!["x".into()]).unwrap_err();
+    let runtime = Apptainer::at("/usr/bin/apptainer");
+    let failure = container::command(&runtime, &job, &image, &work, vec!["x".into()]).unwrap_err();
     assert_eq!(failure.code, "path_not_bindable");
 }
