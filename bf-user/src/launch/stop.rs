@@ -43,7 +43,8 @@ async fn by_slurm(record: &Record, dir: &JobDir, scene: &Scene) -> Result<bool, 
         .with_hint("try again in a moment")
     })?;
     let slurm = scene.slurm()?;
-    tokio::task::spawn_blocking(move || slurm.cancel(&job)).await.map_err(std::io::Error::other)??;
+    let cancelled = job.clone();
+    tokio::task::spawn_blocking(move || slurm.cancel(&cancelled)).await.map_err(std::io::Error::other)??;
     let deadline = Instant::now() + SLURM_PATIENCE;
     let mut asked = Instant::now();
     while Instant::now() < deadline {
@@ -52,7 +53,8 @@ async fn by_slurm(record: &Record, dir: &JobDir, scene: &Scene) -> Result<bool, 
         }
         // A job that had not begun has no supervisor that could say anything: Slurm does.
         if asked.elapsed() >= SLURM_PERIOD {
-            if !status::derive(record, &scene.anew(), false).await?.state.is_live() {
+            if scene.anew().is_over(&job).await? {
+                dir.write_end(&End::new(Cause::Stopped, "stopped as asked"))?;
                 return Ok(true);
             }
             asked = Instant::now();

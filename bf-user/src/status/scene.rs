@@ -70,6 +70,13 @@ impl Scene {
         Ok(jobs.iter().find(|job| is_of(job, None, &record.id)).map(|job| job.id.clone()))
     }
 
+    /// Whether Slurm says that a job has ended, or no longer knows it.
+    pub(crate) async fn is_over(&self, job: &JobId) -> Result<bool, Failure> {
+        let queue = self.queue().await;
+        let jobs = queue.as_ref().as_ref().map_err(Clone::clone)?;
+        Ok(jobs.iter().find(|own| own.id.number() == job.number()).is_none_or(|own| own.state.is_over()))
+    }
+
     /// Slurm's commands.
     pub(crate) fn slurm(&self) -> Result<Slurm, Failure> {
         self.slurm.clone().ok_or_else(|| SlurmError::Missing { program: "squeue" }.into())

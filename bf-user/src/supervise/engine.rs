@@ -78,7 +78,7 @@ impl EngineProcess {
             env,
             work: work.path().to_owned(),
             job_dir: dir.path().to_owned(),
-            grace_seconds: super::ENGINE_GRACE.as_secs(),
+            grace_seconds: super::grace_of(job).as_secs(),
         };
         let mut line = serde_json::to_vec(&order).map_err(io::Error::other)?;
         line.push(b'\n');

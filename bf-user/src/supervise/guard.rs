@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use bf_core::report::{Exit, Failure};
 use nix::errno::Errno;
-use nix::sys::signal::{SigSet, Signal, killpg};
+use nix::sys::signal::{SigSet, Signal, kill, killpg};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{AccessFlags, Pid, access};
 
@@ -37,6 +37,7 @@ pub(crate) fn guard() -> Result<(), Failure> {
         Failure::new(Exit::Invalid, "order_invalid", format!("the order is not understood: {error}"))
     })?;
     let dir = JobDir::at(&order.job_dir);
+    let _hold = workdir::hold(&order.work)?;
 
     let engine = match start(&order, &dir) {
         Ok(engine) => engine,
@@ -123,13 +124,14 @@ fn check_program(command: &[String]) -> io::Result<()> {
     }
 }
 
-/// Waits for the end of standard input, then asks the engine to end, and kills it after the grace.
+/// Waits for the end of standard input, then asks the engine's main process to end, and kills all of it after the grace. Only the main
+/// one is asked: a container's runtime passes the signal on, and what is told twice may end badly.
 fn stop_when_told(engine: Pid, grace: Duration, over: &AtomicBool) {
     let _ = io::copy(&mut io::stdin().lock().by_ref(), &mut io::sink());
     if over.load(Ordering::SeqCst) {
         return;
     }
-    let _ = killpg(engine, Signal::SIGTERM);
+    let _ = kill(engine, Signal::SIGTERM);
     let deadline = Instant::now() + grace;
     while Instant::now() < deadline {
         if over.load(Ordering::SeqCst) {

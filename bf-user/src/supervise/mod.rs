@@ -44,6 +44,11 @@ use workdir::WorkDir;
 
 /// How long an engine may take to end after it was asked to.
 const ENGINE_GRACE: Duration = Duration::from_secs(10);
+/// As much under Slurm, which kills everything at once when its KillWait is over (30 s, where a site has not made it shorter): by
+/// then all must be cleaned up.
+const ENGINE_GRACE_OF_SLURM: Duration = Duration::from_secs(3);
+/// Slurm signals the engine as well as us. Engines that are told twice may take that for impatience, and end badly.
+const ENGINE_HEARD: Duration = Duration::from_secs(2);
 
 /// What the in-job program exits with: 0 as asked, 4 the engine died, 5 the guardian died, 6 a signal ended the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,8 +167,11 @@ async fn supervise(dir: &JobDir, job: &Job) -> Result<(End, u8), Failure> {
     };
     probe.abort();
     life.enter(Phase::Draining);
+    if job.scheduler == Scheduler::Slurm && matches!(reason, Reason::Asked(Cause::Stopped)) {
+        let _ = tokio::time::timeout(ENGINE_HEARD, engine.ended()).await;
+    }
     // Also after the engine ended by itself: its guardian ends what it left.
-    engine.stop(ENGINE_GRACE).await;
+    engine.stop(grace_of(job)).await;
     let (end, exit) = match reason {
         Reason::Engine(ended) => (fate::of_engine(dir, job, &ended), exit_of(&ended)),
         Reason::Asked(Cause::Stopped) if job.scheduler == Scheduler::Slurm => {
@@ -178,6 +186,14 @@ async fn supervise(dir: &JobDir, job: &Job) -> Result<(End, u8), Failure> {
     heart.stop().await;
     work.remove()?;
     Ok((end, exit))
+}
+
+/// How long the engine may take to end.
+fn grace_of(job: &Job) -> Duration {
+    match job.scheduler {
+        Scheduler::Local => ENGINE_GRACE,
+        Scheduler::Slurm => ENGINE_GRACE_OF_SLURM,
+    }
 }
 
 /// How long the job may run; `None`: as long as it likes.

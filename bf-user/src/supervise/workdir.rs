@@ -1,15 +1,22 @@
 //! The engine's own folder on the node: `${TMPDIR:-/tmp}/bf-<8 hex>/`, 0700, with its socket and its HOME.
+//!
+//! Supervisor and guardian hold a lock in it. One that nobody holds was left by a job that was killed as a whole, and the
+//! next job of the same user on the same node removes it.
 
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use bf_core::digest::hex;
+use nix::fcntl::{Flock, FlockArg};
 
 use crate::job::Work;
 
 /// A unix socket's path must be below 108 bytes (unix(7)); below 100 leaves room for what engines append.
 const MAX_SOCKET_PATH: usize = 100;
+
+/// The file in the folder that is locked.
+const LOCK: &str = "lock";
 
 /// Length of what is appended to the folder for temporary files.
 fn free_socket_path_length() -> usize {
@@ -20,12 +27,29 @@ fn free_socket_path_length() -> usize {
 #[derive(Debug)]
 pub(super) struct WorkDir {
     path: PathBuf,
+    _hold: Option<Hold>,
+}
+
+/// As long as somebody has this, the folder is in use. The kernel lets go of it with the process.
+#[derive(Debug)]
+pub(super) struct Hold {
+    _file: Flock<std::fs::File>,
+}
+
+/// Holds a folder. It is on the node's own filesystem, where locks can be trusted.
+pub(super) fn hold(path: &Path) -> io::Result<Hold> {
+    let mut options = fs_err::OpenOptions::new();
+    let file = options.read(true).write(true).create(true).truncate(false).open(path.join(LOCK))?.into_file();
+    let locked =
+        Flock::lock(file, FlockArg::LockSharedNonblock).map_err(|(_, errno)| io::Error::from(errno))?;
+    Ok(Hold { _file: locked })
 }
 
 impl WorkDir {
     /// Makes it under a name that nobody had before.
     pub(super) fn create() -> io::Result<Self> {
         let base = base(std::env::var_os("TMPDIR").map(PathBuf::from));
+        sweep(&base);
         for _ in 0..16 {
             let mut name = [0; 4];
             getrandom::fill(&mut name).map_err(io::Error::other)?;
@@ -34,7 +58,9 @@ impl WorkDir {
             match std::fs::DirBuilder::new().mode(0o700).create(&path) {
                 Ok(()) => {
                     bf_core::publish::set_mode(&path, 0o700)?;
-                    let work = Self { path };
+                    // Somebody who cleans up may have been quicker: then another name will do.
+                    let Ok(held) = hold(&path) else { continue };
+                    let work = Self { path, _hold: Some(held) };
                     for folder in ["home", "tmp", "scratch"] {
                         fs_err::create_dir(work.path.join(folder))?;
                     }
@@ -53,7 +79,7 @@ impl WorkDir {
     /// A folder that is only spoken of.
     #[cfg(test)]
     pub(super) fn named(path: &str) -> Self {
-        Self { path: path.into() }
+        Self { path: path.into(), _hold: None }
     }
 
     /// The folder.
@@ -94,6 +120,25 @@ impl Drop for WorkDir {
     }
 }
 
+/// Removes what killed jobs of this user left in `base`. What cannot be removed is left to the next.
+fn sweep(base: &Path) {
+    let Ok(entries) = fs_err::read_dir(base) else { return };
+    for path in entries.flatten().map(|entry| entry.path()).filter(|path| is_ours(path)) {
+        let Ok(file) = fs_err::File::open(path.join(LOCK)) else { continue };
+        if let Ok(_held) = Flock::lock(file.into_file(), FlockArg::LockExclusiveNonblock) {
+            let _ = remove(&path);
+        }
+    }
+}
+
+/// Whether it is a work folder of this user.
+fn is_ours(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix("bf-"));
+    let named = name.is_some_and(|name| name.len() == 8 && name.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let us = nix::unistd::geteuid().as_raw();
+    named && fs_err::symlink_metadata(path).is_ok_and(|meta| meta.is_dir() && meta.uid() == us)
+}
+
 /// Removes a work folder, if it is there.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
     match fs_err::remove_dir_all(path) {
@@ -104,13 +149,7 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
 
 /// Removes what a job that was killed with its guardian left on this node, if it is ours and on this node.
 pub(crate) fn remove_left(left: &Work) -> io::Result<()> {
-    let name = left.path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix("bf-"));
-    let is_ours = |meta: &std::fs::Metadata| meta.is_dir() && meta.uid() == nix::unistd::geteuid().as_raw();
-    let named = name.is_some_and(|name| name.len() == 8 && name.bytes().all(|byte| byte.is_ascii_hexdigit()));
-    if left.host == bf_core::host::name()
-        && named
-        && fs_err::symlink_metadata(&left.path).is_ok_and(|meta| is_ours(&meta))
-    {
+    if left.host == bf_core::host::name() && is_ours(&left.path) {
         return remove(&left.path);
     }
     Ok(())
@@ -156,6 +195,27 @@ mod tests {
         assert!(work.socket().as_os_str().len() < MAX_SOCKET_PATH);
         work.remove().unwrap();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_a_killed_job_left_goes_with_the_next_and_what_is_in_use_stays() {
+        let base = tempfile::tempdir().unwrap();
+        let folder = |name: &str, locked: bool| {
+            let path = base.path().join(name);
+            fs_err::create_dir(&path).unwrap();
+            if locked {
+                fs_err::write(path.join(LOCK), "").unwrap();
+            }
+            path
+        };
+        let (left, used) = (folder("bf-00000001", true), folder("bf-00000002", true));
+        let (new, other) = (folder("bf-00000003", false), folder("bf-notes", true));
+        let held = hold(&used).unwrap();
+        sweep(base.path());
+        assert!(!left.exists() && used.exists() && new.exists() && other.exists());
+        drop(held);
+        sweep(base.path());
+        assert!(!used.exists());
     }
 
     #[test]
