@@ -72,6 +72,8 @@ fn job(line: &str, cluster: Option<&str>) -> Option<JobFacts> {
         cancelled_by: state_text.strip_prefix("CANCELLED by ").and_then(|uid| uid.trim().parse().ok()),
         partition: said(partition),
         node_list: said(nodes),
+        time_limit: None,
+        preempted: None,
         start: time::timestamp(start),
         end: time::timestamp(end),
         comment: None,

@@ -24,6 +24,10 @@ pub struct JobFacts {
     pub partition: Option<String>,
     /// The nodes it has or had, as Slurm writes them.
     pub node_list: Option<String>,
+    /// Seconds that it may run; `None`: as long as it likes, or not known.
+    pub time_limit: Option<u64>,
+    /// When it was told to make way for a job of higher priority.
+    pub preempted: Option<Timestamp>,
     /// When it began, or is expected to.
     pub start: Option<Timestamp>,
     /// When it ended, or will have to.
@@ -64,6 +68,8 @@ pub(super) fn read(output: &str) -> Result<Option<JobFacts>, SlurmError> {
         cancelled_by: None,
         partition: get("Partition").and_then(said),
         node_list: get("NodeList").and_then(said),
+        time_limit: get("TimeLimit").and_then(time::seconds),
+        preempted: get("PreemptTime").and_then(time::timestamp),
         start: get("StartTime").and_then(time::timestamp),
         end: get("EndTime").and_then(time::timestamp),
         comment: get("Comment").and_then(Comment::parse),

@@ -4,11 +4,12 @@ use std::io::{self, Write};
 
 use bf_core::report::{Exit, Failure, Report};
 use bf_core::settings::Settings;
+use bf_core::slurm::JobState;
 use clap::Args;
 use serde::Serialize;
 
 use super::block_on;
-use crate::job::JobDir;
+use crate::job::{JobDir, Scheduler};
 use crate::launch;
 use crate::printer::Printer;
 use crate::status::Scene;
@@ -44,6 +45,22 @@ impl Report for Removed {
     }
 }
 
+/// Refuses what Slurm still has in its queue, whatever was written down about its end: nobody could stop it afterwards.
+fn in_queue(record: &Record, view: &ServiceView, scene: &Scene) -> Result<(), Failure> {
+    if record.scheduler != Scheduler::Slurm.name() {
+        return Ok(());
+    }
+    // A job that ends is no reason, and a Slurm that does not answer is none either: its services ended by their own word.
+    let Ok(Some(job)) = block_on(scene.job_of(record)) else { return Ok(()) };
+    if job.state == JobState::Completing {
+        return Ok(());
+    }
+    let message =
+        format!("{} ended, but Slurm has its job {} in the queue ({})", view.name, job.id, job.state);
+    Err(Failure::new(Exit::Busy, "service_live", message)
+        .with_hint(format!("end it first: bf-user stop {}", view.short_id())))
+}
+
 pub(crate) fn run(args: &RmArgs, settings: &Settings, printer: Printer) -> Result<Exit, Failure> {
     let store = Store::open(&settings.home_dir)?;
     let scene = Scene::of(&settings.home_dir);
@@ -60,6 +77,7 @@ pub(crate) fn run(args: &RmArgs, settings: &Settings, printer: Printer) -> Resul
     for record in wanted {
         let (view, status) = block_on(ServiceView::of(record.clone(), &store, &scene, false))?;
         if !status.state.is_live() {
+            in_queue(&record, &view, &scene)?;
             ended.push(record);
         } else if !args.inactive {
             // Before anything was removed: all or nothing.

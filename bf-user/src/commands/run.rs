@@ -166,11 +166,11 @@ fn grace_period() -> Result<u64, Failure> {
 /// A name is shown in lists and becomes the name of a job.
 fn check_name(name: &str) -> Result<(), Failure> {
     let plain = |character: char| character.is_alphanumeric() || "._-".contains(character);
-    if (1..=64).contains(&name.chars().count()) && name.chars().all(plain) {
+    if (1..=64).contains(&name.chars().count()) && name.chars().all(plain) && !name.starts_with('-') {
         return Ok(());
     }
     Err(Failure::new(Exit::Usage, "name_invalid", format!("{name:?} is no name for a service"))
-        .with_hint("use up to 64 letters, digits, dots, dashes and underscores"))
+        .with_hint("use up to 64 letters, digits, dots, dashes and underscores, no dash first"))
 }
 
 fn chosen_key(path: &Path) -> Result<Key, Failure> {
@@ -242,10 +242,12 @@ pub(crate) fn run(args: RunArgs, settings: &Settings, printer: Printer) -> Resul
     }
     launch::check(&plan, slurm.as_ref())?;
     let store = Store::open(&settings.home_dir)?;
-    refuse_taken_name(&plan.job.name, &store, settings)?;
+    let named = refuse_taken_name(&plan.job.name, &store, settings)?;
     // Recorded first: a job that started and is not in the store would be found by nobody.
     let mut record = Record::of_job(&plan.job, &settings.home_dir);
-    store.insert(&record)?;
+    if !store.insert_if_named(&record, named)? {
+        return Err(name_taken(&record.name, "being started", &record.name));
+    }
     let job_id = launch::start(&plan, &wish, &dir, slurm.as_ref()).inspect_err(|_| {
         if !dir.path().exists() {
             let _ = store.delete(&record.id); // refused before anything was made: nothing to show
@@ -267,20 +269,23 @@ pub(crate) fn run(args: RunArgs, settings: &Settings, printer: Printer) -> Resul
     Ok(Exit::Ok)
 }
 
-/// Two services that live must not have one name, since a name is as good as an id.
-fn refuse_taken_name(name: &str, store: &Store, settings: &Settings) -> Result<(), Failure> {
+/// Two services that live must not have one name, since a name is as good as an id. Gives how many there are that had it.
+fn refuse_taken_name(name: &str, store: &Store, settings: &Settings) -> Result<usize, Failure> {
     let scene = Scene::of(&settings.home_dir);
-    for record in store.all()?.into_iter().filter(|record| record.name == name) {
+    let named: Vec<Record> = store.all()?.into_iter().filter(|record| record.name == name).collect();
+    let count = named.len();
+    for record in named {
         let (view, status) = block_on(ServiceView::of(record, store, &scene, false))?;
         if status.state.is_live() {
-            let message = format!("a service {name} is {} already", status.state.name());
-            return Err(Failure::new(Exit::Busy, "name_taken", message).with_hint(format!(
-                "choose another name, or stop it first: bf-user stop {}",
-                view.short_id()
-            )));
+            return Err(name_taken(name, status.state.name(), view.short_id()));
         }
     }
-    Ok(())
+    Ok(count)
+}
+
+fn name_taken(name: &str, state: &str, id: &str) -> Failure {
+    Failure::new(Exit::Busy, "name_taken", format!("a service {name} is {state} already"))
+        .with_hint(format!("choose another name, or stop it first: bf-user stop {id}"))
 }
 
 /// Who runs it: whom the user names, else the profile, else Slurm where there is one, since a login node is not for services.

@@ -386,6 +386,14 @@ pub(crate) struct SlurmJob {
     pub(crate) job: JobId,
 }
 
+/// `stop.json`: somebody wants the job to end. The supervisor looks for it with each heartbeat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StopAsked {
+    pub(crate) schema: u32,
+    /// RFC 3339.
+    pub(crate) asked_at: String,
+}
+
 /// `local.json`: the process of a job without a scheduler. A process id alone may have been given to another process
 /// since; with its start time, in this boot, it is unique.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,13 +1,14 @@
 //! The job directory of a service: `<home_dir>/jobs/<32 hex>/`, 0700. What the command line and the supervisor tell each
 //! other goes through its files, which are replaced by rename and never edited.
 
+mod end;
 mod files;
 mod key;
 mod process;
 
 pub(crate) use files::{
     Cause, End, Endpoint, Engine, EngineImage, Job, LocalJob, Model, Network, Phase, PhaseTime, Requests,
-    Resources, SCHEMA, Scheduler, SlurmJob, SlurmOptions, State, TierName, Work,
+    Resources, SCHEMA, Scheduler, SlurmJob, SlurmOptions, State, StopAsked, TierName, Work,
 };
 pub(crate) use key::{Key, proof, proofs_match};
 pub(crate) use process::Liveness;
@@ -137,6 +138,16 @@ impl JobDir {
     /// `slurm.json`: which job of Slurm it is, once that is known.
     pub(crate) fn slurm(&self) -> Result<Option<SlurmJob>, Failure> {
         self.read("slurm.json")
+    }
+
+    /// Writes down that somebody wants the job to end: also one that has not begun, or that Slurm no longer answers for.
+    pub(crate) fn ask_to_stop(&self) -> io::Result<()> {
+        self.write("stop.json", &StopAsked { schema: SCHEMA, asked_at: bf_core::host::now() })
+    }
+
+    /// Whether somebody wants the job to end.
+    pub(crate) fn is_asked_to_stop(&self) -> bool {
+        self.path.join("stop.json").exists()
     }
 
     /// Which process is the job, for a job without a scheduler: from `local.json`, or, where that is missing or

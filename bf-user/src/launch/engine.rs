@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bf_core::image::{self, GPU_SUFFIX, Sif};
 use bf_core::report::{Exit, Failure};
 use bf_core::service::{self, Engine as Definition, Listen};
-use bf_core::site::{self, Layout, Locked};
+use bf_core::site::{self, Layout, Locked, LockedImage};
 
 use super::Wish;
 use crate::job::{Engine, EngineImage, Scheduler};
@@ -89,8 +89,8 @@ fn in_cache(
     }
     // The definition's image for processors would run without the GPUs, slowly, and nobody would be told. One that the
     // site chose itself is the site's business.
-    let chosen = locked.images.get(&definition.id).and_then(|image| image.reference.as_ref());
-    if chosen.is_some_and(|chosen| *chosen != own.reference) {
+    let chosen = locked.images.get(&definition.id).and_then(LockedImage::whole);
+    if chosen.is_some_and(|chosen| !chosen.serves(&own.reference)) {
         find(&definition.id, &own.reference)
     } else {
         Ok(None)

@@ -156,12 +156,21 @@ pub(super) fn start(dir: &JobDir, slurm: &Slurm) -> Result<String, Failure> {
             Ok(id)
         }
         Err(error) => {
-            // Slurm may have taken it all the same when its answer was late: then its queue knows the job by its comment.
-            let is_late = matches!(error, SlurmError::TimedOut { .. });
-            let failure = Failure::from(error);
-            if !is_late {
+            let is_sure = matches!(
+                error,
+                SlurmError::Refused { .. }
+                    | SlurmError::InvalidValue { .. }
+                    | SlurmError::Missing { .. }
+                    | SlurmError::NotStarted { .. }
+            );
+            let mut failure = Failure::from(error);
+            if is_sure {
                 let end = End::new(Cause::Unknown, failure.message.clone());
                 dir.write_end(&End { hint: failure.hint.clone(), ..end })?;
+            } else {
+                // Only the answer may be lost: then the queue has the job, and knows it by its comment.
+                failure.hint =
+                    Some("Slurm may have taken it all the same: `bf-user ls` tells in a moment".into());
             }
             Err(failure)
         }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bf_core::report::{Exit, Failure};
+use bf_core::slurm::JobState;
 use nix::sys::signal::Signal;
 
 use crate::job::{Cause, End, JobDir, Liveness, LocalJob, Scheduler};
@@ -17,6 +18,10 @@ const GUARDIAN_PATIENCE: Duration = Duration::from_secs(20);
 const PERIOD: Duration = Duration::from_millis(20);
 /// Slurm kills what has not ended by itself after its KillWait, which is 30 s unless a site says otherwise.
 const SLURM_PATIENCE: Duration = Duration::from_mins(1);
+/// A supervisor looks into its job directory every 2 s.
+const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(15);
+/// What is said where Slurm could not be told.
+const TOLD: &str = "it is written down that it is to stop: it ends as soon as it begins or hears of it; try again when Slurm answers";
 /// Between two questions whether Slurm has ended it.
 const SLURM_PERIOD: Duration = Duration::from_secs(1);
 
@@ -29,39 +34,61 @@ pub(crate) async fn stop(record: &Record, scene: &Scene) -> Result<bool, Failure
     tokio::task::spawn_blocking(move || here(&dir)).await.map_err(std::io::Error::other)?
 }
 
-/// Cancels the job, and waits until its supervisor has said that it ended, or Slurm has.
+/// Tells the supervisor in the job directory, and cancels the job; waits until the one has said that it ended, or Slurm has.
+///
+/// What Slurm has in its queue is cancelled whatever we believed of it; and a supervisor that Slurm no longer knows is told all the same.
 async fn by_slurm(record: &Record, dir: &JobDir, scene: &Scene) -> Result<bool, Failure> {
-    if !status::derive(record, scene, false).await?.state.is_live() {
+    let live = status::derive(record, scene, false).await?.state.is_live();
+    // One that was written down too early, by whom ever, must not keep the job alive.
+    let had_end = dir.end().ok().flatten().is_some();
+    let job = scene.anew().job_of(record).await;
+    if !live && matches!(job, Ok(None)) {
         return Ok(false);
     }
-    let job = scene.job_of(record, dir).await?.ok_or_else(|| {
-        Failure::new(
-            Exit::Busy,
-            "job_unknown",
-            format!("Slurm has not told yet which job {} is", record.name),
-        )
-        .with_hint("try again in a moment")
-    })?;
-    let slurm = scene.slurm()?;
-    let cancelled = job.clone();
-    tokio::task::spawn_blocking(move || slurm.cancel(&cancelled)).await.map_err(std::io::Error::other)??;
-    let deadline = Instant::now() + SLURM_PATIENCE;
+    if dir.path().is_dir() {
+        dir.ask_to_stop()?;
+    }
+    let trouble = match job {
+        Ok(Some(job)) => {
+            let slurm = scene.slurm()?;
+            let task = tokio::task::spawn_blocking(move || slurm.cancel(&job.id));
+            task.await.map_err(std::io::Error::other)?.err().map(Failure::from)
+        }
+        Ok(None) => None,
+        Err(failure) => Some(failure),
+    };
+    let patience = if trouble.is_some() { HEARTBEAT_PATIENCE } else { SLURM_PATIENCE };
+    let deadline = Instant::now() + patience;
     let mut asked = Instant::now();
     while Instant::now() < deadline {
-        if dir.end()?.is_some() {
+        // A file that cannot be read says nothing; Slurm does.
+        if !had_end && dir.end().ok().flatten().is_some() {
             return Ok(true);
         }
-        // A job that had not begun has no supervisor that could say anything: Slurm does.
-        if asked.elapsed() >= SLURM_PERIOD {
-            if scene.anew().is_over(&job).await? {
-                dir.write_end(&End::new(Cause::Stopped, "stopped as asked"))?;
+        // A job that had not begun has no supervisor that could say anything.
+        if trouble.is_none() && asked.elapsed() >= SLURM_PERIOD {
+            if gone(record, scene).await {
+                if dir.path().is_dir() {
+                    dir.write_end(&End::as_asked())?;
+                }
                 return Ok(true);
             }
             asked = Instant::now();
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    Ok(true)
+    match trouble {
+        None => Ok(true),
+        Some(failure) => Err(Failure { hint: Some(TOLD.into()), ..failure }),
+    }
+}
+
+/// Whether Slurm no longer has the service's job in its queue, or only ends it.
+async fn gone(record: &Record, scene: &Scene) -> bool {
+    match scene.anew().job_of(record).await {
+        Ok(job) => job.is_none_or(|job| job.state == JobState::Completing),
+        Err(_) => false,
+    }
 }
 
 /// Asks the supervisor of a job on this machine to end, and kills it if it does not. Tells whether it was alive.

@@ -106,11 +106,11 @@ pub(crate) async fn derive(record: &Record, scene: &Scene, challenge: bool) -> R
         Ok(None) => None,
         Err(failure) => Some(failure),
     };
-    if !dir.path().is_dir() {
-        return Ok(Status::new(ServiceState::Failed).because("its job directory is gone"));
-    }
     if record.scheduler == Scheduler::Slurm.name() {
         return slurm::derive(record, &dir, damaged, scene, challenge).await;
+    }
+    if !dir.path().is_dir() {
+        return Ok(Status::new(ServiceState::Failed).because("its job directory is gone"));
     }
     let Some(local) = dir.local()? else {
         if let Some(failure) = damaged {

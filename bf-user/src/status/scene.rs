@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 
 use bf_core::report::Failure;
 use bf_core::settings::Environment;
-use bf_core::slurm::{JobId, QueuedJob, Slurm, SlurmError};
+use bf_core::slurm::{QueuedJob, Slurm, SlurmError};
 use tokio::sync::Mutex;
 
 use super::Clock;
 use super::slurm::is_of;
-use crate::job::JobDir;
 use crate::store::Record;
 
 /// Who looks again and again asks Slurm no more often: a controller serves thousands.
@@ -60,21 +59,12 @@ impl Scene {
         &self.clock
     }
 
-    /// The job of a service, as it was written down, or as Slurm's queue knows it.
-    pub(crate) async fn job_of(&self, record: &Record, dir: &JobDir) -> Result<Option<JobId>, Failure> {
-        if let Some(own) = dir.slurm()? {
-            return Ok(Some(own.job));
-        }
+    /// The job of a service that Slurm has in its queue: waiting, running or ending.
+    pub(crate) async fn job_of(&self, record: &Record) -> Result<Option<QueuedJob>, Failure> {
         let queue = self.queue().await;
         let jobs = queue.as_ref().as_ref().map_err(Clone::clone)?;
-        Ok(jobs.iter().find(|job| is_of(job, None, &record.id)).map(|job| job.id.clone()))
-    }
-
-    /// Whether Slurm says that a job has ended, or no longer knows it.
-    pub(crate) async fn is_over(&self, job: &JobId) -> Result<bool, Failure> {
-        let queue = self.queue().await;
-        let jobs = queue.as_ref().as_ref().map_err(Clone::clone)?;
-        Ok(jobs.iter().find(|own| own.id.number() == job.number()).is_none_or(|own| own.state.is_over()))
+        let own = jobs.iter().find(|job| is_of(job, &record.id) && !job.state.is_over());
+        Ok(own.cloned())
     }
 
     /// Slurm's commands.

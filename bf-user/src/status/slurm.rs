@@ -1,7 +1,7 @@
 //! What a service that Slurm runs is doing: what its supervisor says while it can be heard, else what Slurm says.
 
 use bf_core::report::Failure;
-use bf_core::slurm::{JobFacts, JobId, JobState, QueuedJob, Slurm, SlurmError, explain};
+use bf_core::slurm::{Comment, JobFacts, JobId, JobState, QueuedJob, Slurm, SlurmError, explain};
 
 use super::{LAUNCH, STALE, Scene, ServiceState, Status, challenged, ended, living, lost};
 use crate::job::{Cause, End, JobDir, State};
@@ -33,14 +33,17 @@ pub(super) async fn derive(
         Ok(jobs) => jobs,
         Err(failure) => return Ok(unheard(record, heartbeat, failure)),
     };
-    let known = dir.slurm().unwrap_or_default().map(|own| own.job);
-    if let Some(job) = jobs.iter().find(|job| is_of(job, known.as_ref(), &record.id)) {
-        return of_queued(job, dir, heartbeat, age, scene);
+    if let Some(job) = jobs.iter().find(|job| is_of(job, &record.id)) {
+        return Ok(of_queued(job, dir, heartbeat, age, scene));
     }
     if let Some(failure) = damaged {
         return Ok(Status::new(ServiceState::Failed).because(failure.message));
     }
-    if let Some(job) = known {
+    if !dir.path().is_dir() {
+        return Ok(Status::new(ServiceState::Failed).because("its job directory is gone"));
+    }
+    let known = dir.slurm().ok().flatten().map(|own| own.job);
+    if let Some(job) = known.or_else(|| record.job_id.as_ref()?.parse().ok()) {
         return forgotten(job, record, dir, heartbeat, scene).await;
     }
     let begun = scene.clock().age(&dir.job_file()).or_else(|| scene.clock().age(dir.path()));
@@ -52,12 +55,14 @@ pub(super) async fn derive(
     })
 }
 
-/// Whether a job of the queue is that of the service: by its id, or, where that was never written down, by its comment.
-pub(super) fn is_of(job: &QueuedJob, known: Option<&JobId>, service: &str) -> bool {
-    match known {
-        Some(known) => job.id.number() == known.number(),
-        None => job.comment.as_ref().is_some_and(|comment| comment.svc.as_deref() == Some(service)),
-    }
+/// Whether a job of the queue is that of the service. By its comment, and never by its number alone: numbers begin anew when a
+/// controller loses its state, and two clusters that share a home have the same ones.
+pub(super) fn is_of(job: &QueuedJob, service: &str) -> bool {
+    is_ours(job.comment.as_ref(), service)
+}
+
+fn is_ours(comment: Option<&Comment>, service: &str) -> bool {
+    comment.is_some_and(|comment| comment.svc.as_deref() == Some(service))
 }
 
 /// Slurm says nothing: then nothing new is known, least of all that the service ended.
@@ -78,14 +83,14 @@ fn of_queued(
     heartbeat: Option<State>,
     age: Option<f64>,
     scene: &Scene,
-) -> Result<Status, Failure> {
+) -> Status {
     let state = &job.state;
     if state.is_over() {
         let last =
             Last { state, reason: job.reason.as_deref(), nodes: job.node_list.as_deref(), exit_code: None };
         return over(last, &job.id, dir);
     }
-    Ok(match state {
+    match state {
         JobState::Configuring => Status::new(ServiceState::Starting)
             .because(format!("Slurm makes {} ready for it", a_node(job.node_list.as_deref()))),
         waiting if waiting.is_waiting() => pending(job),
@@ -105,7 +110,7 @@ fn of_queued(
             Some(heartbeat) => living(heartbeat, age),
             None => beginning(job, dir, scene),
         },
-    })
+    }
 }
 
 /// A job that waits: why, and until when, as far as Slurm knows.
@@ -143,13 +148,13 @@ async fn forgotten(
     heartbeat: Option<State>,
     scene: &Scene,
 ) -> Result<Status, Failure> {
-    let (slurm, id) = (scene.slurm()?, job.clone());
-    let task = tokio::task::spawn_blocking(move || facts(&slurm, &id));
+    let (slurm, id, own) = (scene.slurm()?, job.clone(), record.clone());
+    let task = tokio::task::spawn_blocking(move || facts(&slurm, &id, &own));
     match task.await.map_err(std::io::Error::other)? {
         Ok(Some(facts)) if facts.state.is_over() => {
             let nodes = facts.node_list.as_deref();
             let reason = facts.reason.as_deref();
-            over(Last { state: &facts.state, reason, nodes, exit_code: facts.exit_code }, &job, dir)
+            Ok(over(Last { state: &facts.state, reason, nodes, exit_code: facts.exit_code }, &job, dir))
         }
         // It was not in the queue, and is not over: what Slurm says changes while we look.
         Ok(Some(facts)) => Ok(Status { heartbeat, ..Status::new(ServiceState::Unhealthy) }
@@ -162,16 +167,24 @@ async fn forgotten(
     }
 }
 
-/// What the controller, or else the accounts, know of a job; `None` where both have forgotten it.
-fn facts(slurm: &Slurm, job: &JobId) -> Result<Option<JobFacts>, SlurmError> {
+/// What the controller, or else the accounts, know of the service's job; `None` where both have forgotten it, or mean another job.
+fn facts(slurm: &Slurm, job: &JobId, record: &Record) -> Result<Option<JobFacts>, SlurmError> {
     if let Some(facts) = slurm.job(job)? {
-        return Ok(Some(facts));
+        return Ok(Some(facts).filter(|facts| is_ours(facts.comment.as_ref(), &record.id)));
     }
     match slurm.accounted(std::slice::from_ref(job)) {
-        Ok(found) => Ok(found.into_iter().next()),
+        // Accounts mostly keep no comments. They are of this user's jobs; an older one of that number is another.
+        Ok(found) => Ok(found.into_iter().next().filter(|facts| is_younger(facts, record))),
         Err(SlurmError::NoAccounting { .. } | SlurmError::Missing { .. }) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+fn is_younger(facts: &JobFacts, record: &Record) -> bool {
+    let made = record.created_at.parse::<jiff::Timestamp>().ok();
+    let seen = facts.start.or(facts.end);
+    // Their clocks may differ a little.
+    made.zip(seen).is_some_and(|(made, seen)| seen.as_second() + 60 >= made.as_second())
 }
 
 /// The last that Slurm knows of a job.
@@ -184,14 +197,16 @@ struct Last<'a> {
 }
 
 /// The state of a service whose job is over, and did not say why itself. Slurm forgets within minutes, so it is written down.
-fn over(last: Last<'_>, job: &JobId, dir: &JobDir) -> Result<Status, Failure> {
+fn over(last: Last<'_>, job: &JobId, dir: &JobDir) -> Status {
+    let own = || dir.end().ok().flatten();
     // The supervisor's own word may have arrived meanwhile, and comes first.
-    if let Ok(Some(end)) = dir.end() {
-        return Ok(ended(end));
+    if let Some(end) = own() {
+        return ended(end);
     }
     let end = end_of(&last, job, dir);
-    dir.write_end(&end)?;
-    Ok(ended(dir.end()?.unwrap_or(end)))
+    // Where it cannot be written down it is said all the same.
+    let _ = dir.write_end(&end);
+    ended(own().unwrap_or(end))
 }
 
 /// Puts into words how a job ended.
@@ -201,20 +216,23 @@ fn end_of(last: &Last<'_>, job: &JobId, dir: &JobDir) -> End {
     let output = dir.slurm_log(job);
     let look = format!("{} may tell more", output.display());
     let end = match last.state {
-        JobState::Cancelled if began => End::new(Cause::Stopped, "its job was cancelled"),
+        JobState::Cancelled if dir.is_asked_to_stop() => End::as_asked(),
+        JobState::Cancelled if began => End::cancelled(),
         JobState::Cancelled => End::new(Cause::Stopped, "its job was cancelled before it began"),
-        JobState::Timeout | JobState::Deadline => {
-            End::new(Cause::Walltime, "its time was up").with_hint("start it again with a longer --time")
-        }
-        JobState::NodeFail | JobState::BootFail => End::new(Cause::Unknown, format!("{node} went down"))
-            .with_hint("start it again: it goes to another node"),
+        JobState::Timeout | JobState::Deadline => End::time_is_up(),
+        JobState::NodeFail | JobState::BootFail => End::node_down(last.nodes.unwrap_or("of its job")),
         JobState::OutOfMemory => {
             End::new(Cause::HostOom, format!("it needed more memory than it had on {node}"))
                 .with_hint("try a tier with more memory, or --mem; `bf-user tier ls` lists the tiers")
         }
-        JobState::Preempted => End::new(Cause::Unknown, "it had to make way for a job of higher priority")
-            .with_hint("start it again, in another partition if there is one"),
+        JobState::Preempted => End::preempted(),
         JobState::Completed => End::new(Cause::Unknown, "its job ended without a report").with_hint(look),
+        // A job that cannot open its own output sees no home.
+        JobState::Failed if began && !output.exists() && dir.state().ok().flatten().is_none() => {
+            let seen = dir.path().display();
+            End::new(Cause::MissingFile, format!("{node} does not see {seen}"))
+                .with_hint("use a home that all nodes share: BLACKFISH_HOME_DIR names it")
+        }
         state => {
             let code = last.exit_code.map(|code| format!(" with exit code {code}")).unwrap_or_default();
             let said = last.reason.and_then(explain).map(|reason| format!(": {}", reason.message));

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bf_core::report::{Exit, Explain};
 use fs_err::os::unix::fs::OpenOptionsExt;
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 use thiserror::Error;
 
 use crate::job::{JobDir, Scheduler};
@@ -151,6 +151,22 @@ impl Store {
         record.insert(&self.connection).map_err(|source| self.broken(source))
     }
 
+    /// Adds a service if as many others as before have its name: none was added since somebody looked. Tells whether it was added.
+    pub(crate) fn insert_if_named(&self, record: &Record, before: usize) -> Result<bool, StoreError> {
+        let added = || -> rusqlite::Result<bool> {
+            let transaction = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
+            let sql = "SELECT count(*) FROM service WHERE name = ?1";
+            let now: i64 = transaction.query_row(sql, [&record.name], |row| row.get(0))?;
+            if i64::try_from(before) != Ok(now) {
+                return Ok(false);
+            }
+            record.insert(&transaction)?;
+            transaction.commit()?;
+            Ok(true)
+        };
+        added().map_err(|source| self.broken(source))
+    }
+
     /// All services, oldest first.
     pub(crate) fn all(&self) -> Result<Vec<Record>, StoreError> {
         Record::all(&self.connection).map_err(|source| self.broken(source))
@@ -243,6 +259,10 @@ mod tests {
         let named = Record { name: "aa1".into(), ..Record::example("bb330000000000000000000000000000") };
         store.insert(&named).unwrap();
         assert_eq!(store.find("aa1").unwrap(), named, "a name comes before the beginning of an id");
+        let again = Record { name: "aa1".into(), ..Record::example("bb440000000000000000000000000000") };
+        assert!(!store.insert_if_named(&again, 0).unwrap(), "somebody was quicker");
+        assert!(store.insert_if_named(&again, 1).unwrap());
+        store.delete(&again.id).unwrap();
         store.delete(&named.id).unwrap();
         store.delete(&one.id).unwrap();
         assert_eq!(store.find("example").unwrap().id, two.id, "the newest of that name");

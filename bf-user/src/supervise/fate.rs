@@ -52,9 +52,7 @@ pub(super) fn as_asked(cause: Cause, job: &Job) -> End {
             End::new(cause, format!("stopped after {seconds} s without a request"))
                 .with_hint("start it again, with a longer --idle-timeout if that was too soon")
         }
-        Cause::Walltime => {
-            End::new(cause, "its time was up").with_hint("start it again with a longer --time")
-        }
+        Cause::Walltime => End::time_is_up(),
         _ => End::new(cause, "stopped as asked"),
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::life::Life;
+use super::life::{Call, Life};
 use crate::job::JobDir;
 
 const PERIOD: Duration = Duration::from_secs(2);
@@ -35,11 +35,15 @@ pub(super) fn start(dir: JobDir, life: Arc<Life>) -> std::io::Result<Heart> {
             // On a shared filesystem that hangs, only this blocking thread hangs. A write that fails is tried again at the
             // next beat: a full disk must not end a service.
             let (folder, state) = (dir.clone(), life.state());
-            let written = tokio::task::spawn_blocking(move || folder.write_state(&state)).await;
-            let gone = matches!(written, Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound);
+            let beat = move || (folder.write_state(&state), folder.is_asked_to_stop());
+            let Ok((written, asked)) = tokio::task::spawn_blocking(beat).await else { continue };
+            let gone = written.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
             missed = if gone { missed + 1 } else { 0 };
             if missed >= GONE {
-                life.set_abandoned(); // nobody could ever stop it
+                life.call(Call::Abandoned);
+            }
+            if asked {
+                life.call(Call::Asked);
             }
             if last {
                 return;

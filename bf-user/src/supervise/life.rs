@@ -20,8 +20,19 @@ pub(super) struct Life {
     /// Milliseconds after `begun` of the last begin or end of a request, plus one; 0: none yet.
     last: AtomicU64,
     sequence: AtomicU64,
-    limit: Option<Duration>,
-    abandoned: watch::Sender<bool>,
+    deadline: Mutex<Option<Instant>>,
+    call: watch::Sender<Option<Call>>,
+}
+
+/// What the job can learn besides from signals that it has to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Call {
+    /// Its folder is gone: nobody could ever stop it.
+    Abandoned,
+    /// Somebody wrote `stop.json`.
+    Asked,
+    /// The process that the scheduler started it from is gone: the scheduler thinks that the job is over.
+    Orphaned,
 }
 
 #[derive(Debug)]
@@ -53,8 +64,8 @@ impl Life {
             in_flight: AtomicU64::new(0),
             last: AtomicU64::new(0),
             sequence: AtomicU64::new(0),
-            limit,
-            abandoned: watch::Sender::new(false),
+            deadline: Mutex::new(limit.and_then(|limit| Instant::now().checked_add(limit))),
+            call: watch::Sender::new(None),
         }
     }
 
@@ -119,27 +130,40 @@ impl Life {
                 in_flight: self.in_flight.load(Ordering::Relaxed),
                 last_at: (last > 0).then(|| ago(self.begun + Duration::from_millis(last - 1))),
             },
-            ends_at: self.limit.map(|limit| rfc3339_at(self.begun, limit)),
+            ends_at: lock(&self.deadline).map(rfc3339_at),
             trouble: lock(&self.trouble).clone(),
         }
     }
 
-    /// Says that the job's folder is gone.
-    pub(super) fn set_abandoned(&self) {
-        self.abandoned.send_replace(true);
+    /// Says that the job has to end. The first word counts.
+    pub(super) fn call(&self, call: Call) {
+        self.call.send_if_modified(|own| {
+            let is_first = own.is_none();
+            own.get_or_insert(call);
+            is_first
+        });
     }
 
-    /// Returns when the job's folder is gone.
-    pub(super) async fn is_abandoned(&self) {
-        let mut abandoned = self.abandoned.subscribe();
+    /// Returns when the job has to end.
+    pub(super) async fn called(&self) -> Call {
+        let mut calls = self.call.subscribe();
         // The sender lives as long as self: waiting cannot fail.
-        let _ = abandoned.wait_for(|abandoned| *abandoned).await;
+        match calls.wait_for(Option::is_some).await.map(|call| *call) {
+            Ok(Some(call)) => call,
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// The time limit was changed: `left` remains.
+    pub(super) fn extend(&self, left: Duration) {
+        *lock(&self.deadline) = Instant::now().checked_add(left);
     }
 
     /// Returns when the time limit is over; without one, never.
     pub(super) async fn time_is_up(&self) {
-        match self.limit {
-            Some(limit) => tokio::time::sleep_until((self.begun + limit).into()).await,
+        let deadline = *lock(&self.deadline);
+        match deadline {
+            Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
             None => std::future::pending().await,
         }
     }
@@ -178,10 +202,9 @@ fn rfc3339_ago(ago: Duration) -> String {
     format!("{then:.3}")
 }
 
-fn rfc3339_at(begun: Instant, after: Duration) -> String {
-    let left = jiff::SignedDuration::try_from(after).unwrap_or_default()
-        - jiff::SignedDuration::try_from(begun.elapsed()).unwrap_or_default();
-    format!("{:.0}", jiff::Timestamp::now() + left)
+fn rfc3339_at(instant: Instant) -> String {
+    let left = instant.saturating_duration_since(Instant::now());
+    format!("{:.0}", jiff::Timestamp::now() + jiff::SignedDuration::try_from(left).unwrap_or_default())
 }
 
 #[cfg(test)]

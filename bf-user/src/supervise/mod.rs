@@ -39,7 +39,7 @@ use crate::job::{
     Cause, End, Endpoint, Job, JobDir, Key, LocalJob, Phase, SCHEMA, Scheduler, SlurmJob, Work,
 };
 use engine::{Ended, EngineProcess};
-use life::Life;
+use life::{Call, Life};
 use workdir::WorkDir;
 
 /// How long an engine may take to end after it was asked to.
@@ -49,6 +49,8 @@ const ENGINE_GRACE: Duration = Duration::from_secs(10);
 const ENGINE_GRACE_OF_SLURM: Duration = Duration::from_secs(3);
 /// Slurm signals the engine as well as us. Engines that are told twice may take that for impatience, and end badly.
 const ENGINE_HEARD: Duration = Duration::from_secs(2);
+/// How long Slurm may take to say why, after all else is done.
+const SLURM_ANSWER: Duration = Duration::from_secs(1);
 
 /// What the in-job program exits with: 0 as asked, 4 the engine died, 5 the guardian died, 6 a signal ended the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +67,10 @@ pub(crate) fn run(dir: &JobDir) -> Result<u8, Failure> {
     let job = dir.job()?;
     if dir.end()?.is_some() {
         return Ok(JobExit::AsAsked as u8); // it was stopped before it started
+    }
+    if dir.is_asked_to_stop() {
+        dir.write_end(&End::new(Cause::Stopped, "stopped before it had started"))?;
+        return Ok(JobExit::AsAsked as u8);
     }
     match (job.scheduler, slurm::own_job()) {
         // Whatever the job script did: we are the process to stop.
@@ -154,38 +160,66 @@ async fn supervise(dir: &JobDir, job: &Job) -> Result<(End, u8), Failure> {
     let grace = Duration::from_secs(job.grace_period);
     let probe = tokio::spawn(probe::run(looks, work.socket(), Arc::clone(&life), grace));
 
-    let reason = tokio::select! {
-        // Slurm signals all processes of a job at once: the engine may be gone before we know why.
-        ended = engine.ended() => match stop.asked_with(job.scheduler).await {
-            Some(cause) => Reason::Asked(cause),
-            None => Reason::Engine(ended),
-        },
-        cause = stop.asked() => Reason::Asked(cause),
-        () = life.is_abandoned() => Reason::Asked(Cause::Stopped),
-        () = life.time_is_up() => Reason::Asked(Cause::Walltime),
-        () = life.idle_for(job.idle_timeout, grace) => Reason::Asked(Cause::Idle),
+    let orphaned = tokio::spawn(orphans::watch_parent(job.scheduler, Arc::clone(&life)));
+    let reason = loop {
+        let reason = tokio::select! {
+            // Slurm signals all processes of a job at once: the engine may be gone before we know why.
+            ended = engine.ended() => match stop.asked_with(job.scheduler).await {
+                Some(()) => Reason::Signal,
+                None => Reason::Engine(ended),
+            },
+            () = stop.asked() => Reason::Signal,
+            call = life.called() => Reason::Called(call),
+            () = life.time_is_up() => Reason::Over(Cause::Walltime),
+            () = life.idle_for(job.idle_timeout, grace) => Reason::Over(Cause::Idle),
+        };
+        // An administrator may have given the job more time.
+        if reason == Reason::Over(Cause::Walltime)
+            && job.scheduler == Scheduler::Slurm
+            && let Some(left) = aside(slurm::more_time).await
+        {
+            life.extend(left);
+            continue;
+        }
+        break reason;
     };
+    orphaned.abort();
     probe.abort();
     life.enter(Phase::Draining);
-    if job.scheduler == Scheduler::Slurm && matches!(reason, Reason::Asked(Cause::Stopped)) {
+    let by_slurm = reason == Reason::Signal && job.scheduler == Scheduler::Slurm;
+    // Asked at once, while the engine ends: there is little time, and Slurm may be slow.
+    let why = by_slurm.then(|| tokio::task::spawn_blocking(slurm::why_stopped));
+    if by_slurm {
         let _ = tokio::time::timeout(ENGINE_HEARD, engine.ended()).await;
     }
     // Also after the engine ended by itself: its guardian ends what it left.
     engine.stop(grace_of(job)).await;
-    let (end, exit) = match reason {
-        Reason::Engine(ended) => (fate::of_engine(dir, job, &ended), exit_of(&ended)),
-        Reason::Asked(Cause::Stopped) if job.scheduler == Scheduler::Slurm => {
-            // Slurm's signal is the same whatever it is for.
-            let end = tokio::task::spawn_blocking(slurm::why_stopped).await.map_err(std::io::Error::other)?;
-            (end.unwrap_or_else(|| fate::as_asked(Cause::Stopped, job)), JobExit::AsAsked as u8)
-        }
-        Reason::Asked(cause) => (fate::as_asked(cause, job), JobExit::AsAsked as u8),
-    };
     proxy.abort();
     life.enter(Phase::Ended);
     heart.stop().await;
     work.remove()?;
+    let exit = match &reason {
+        Reason::Engine(ended) => exit_of(ended),
+        _ => JobExit::AsAsked as u8,
+    };
+    let end = match (reason, why) {
+        (Reason::Engine(ended), _) => fate::of_engine(dir, job, &ended),
+        (Reason::Over(cause), _) => fate::as_asked(cause, job),
+        (Reason::Called(Call::Orphaned), _) => End::orphaned(),
+        (Reason::Signal, Some(why)) if !dir.is_asked_to_stop() => {
+            match tokio::time::timeout(SLURM_ANSWER, why).await {
+                Ok(Ok(end)) => end,
+                _ => End::cancelled(),
+            }
+        }
+        _ => fate::as_asked(Cause::Stopped, job),
+    };
     Ok((end, exit))
+}
+
+/// Something that takes its time, on a thread of its own.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> Option<T> + Send + 'static) -> Option<T> {
+    tokio::task::spawn_blocking(work).await.ok().flatten()
 }
 
 /// How long the engine may take to end.
@@ -204,9 +238,17 @@ fn time_left(job: &Job) -> Option<Duration> {
     }
 }
 
+/// Why the job has to end.
+#[derive(Debug, PartialEq, Eq)]
 enum Reason {
+    /// The engine ended by itself.
     Engine(Ended),
-    Asked(Cause),
+    /// Its own limits.
+    Over(Cause),
+    /// A signal that asks it to end.
+    Signal,
+    /// What it learnt otherwise.
+    Called(Call),
 }
 
 fn exit_of(ended: &Ended) -> u8 {
@@ -278,7 +320,7 @@ impl Stop {
     }
 
     /// Whether one of them arrives together with the end of the engine, where a scheduler signals both.
-    async fn asked_with(&mut self, scheduler: Scheduler) -> Option<Cause> {
+    async fn asked_with(&mut self, scheduler: Scheduler) -> Option<()> {
         const TOGETHER: Duration = Duration::from_secs(1);
         match scheduler {
             Scheduler::Local => None,
@@ -287,11 +329,11 @@ impl Stop {
     }
 
     /// Returns when one of them arrives. A hang-up (the terminal is closed) is no wish to end a service.
-    async fn asked(&mut self) -> Cause {
+    async fn asked(&mut self) {
         loop {
             tokio::select! {
-                _ = self.term.recv() => return Cause::Stopped,
-                _ = self.int.recv() => return Cause::Stopped,
+                _ = self.term.recv() => return,
+                _ = self.int.recv() => return,
                 _ = self.hangup.recv() => {}
             }
         }

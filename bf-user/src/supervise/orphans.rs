@@ -1,6 +1,7 @@
 //! Processes whose parent died: adopted, so that none of an engine's can get away, and ended.
 
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -9,9 +10,25 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
+use super::life::{Call, Life};
+use crate::job::Scheduler;
+
 /// From now on, orphans among our descendants become our children (prctl(2), `PR_SET_CHILD_SUBREAPER`).
 pub(super) fn adopt() -> io::Result<()> {
     prctl::set_child_subreaper(true).map_err(io::Error::from)
+}
+
+/// Watches whether we are orphans ourselves: a job whose first process is gone is over for Slurm, which gives its cores to others. Returns
+/// never; the supervisor aborts it.
+pub(super) async fn watch_parent(scheduler: Scheduler, life: Arc<Life>) {
+    const PERIOD: Duration = Duration::from_secs(2);
+    let parent = nix::unistd::getppid();
+    loop {
+        tokio::time::sleep(PERIOD).await;
+        if scheduler == Scheduler::Slurm && nix::unistd::getppid() != parent {
+            life.call(Call::Orphaned);
+        }
+    }
 }
 
 /// Ends all our children, and theirs as they become ours: asks them first, kills them after `grace`. Reaps every one.

@@ -160,6 +160,8 @@ pub(crate) fn remove_left(left: &Work) -> io::Result<()> {
 fn base(tmpdir: Option<PathBuf>) -> PathBuf {
     tmpdir
         .filter(|path| path.is_absolute())
+        // A container's runtime takes paths apart at these.
+        .filter(|path| !path.to_string_lossy().contains([':', ',']))
         .filter(|path| path.as_os_str().len() + free_socket_path_length() < MAX_SOCKET_PATH)
         .filter(|path| is_safe(path).unwrap_or(false))
         .unwrap_or_else(|| PathBuf::from("/tmp"))

@@ -181,6 +181,8 @@ fn the_controller_knows_how_a_job_ended() {
         assert_eq!(ended("timeout").0, JobState::Timeout);
         assert_eq!(ended("cancelled").0, JobState::Cancelled);
         assert_eq!(ended("gives-way").0, JobState::Preempted);
+        assert!(facts(&captured, "gives-way").preempted.is_some());
+        assert!(facts(&captured, "node-fail").preempted.is_none());
         assert_eq!(ended("node-fail").0, JobState::NodeFail);
         assert_eq!(ended("special").0, JobState::SpecialExit);
         let running = facts(&captured, "running");

@@ -14,7 +14,7 @@ fn job(state: &str, nodes: Option<&str>, reason: Option<&str>) -> QueuedJob {
         start: None,
         end: None,
         time_left: None,
-        comment: None,
+        comment: Comment::parse("bf:svc=aa110000000000000000000000000000"),
         name: "x".into(),
     }
 }
@@ -85,7 +85,7 @@ async fn a_job_is_known_by_its_comment_until_its_id_is_written_down() {
     let (record, dir) = service(home.path());
     fs_err::remove_file(dir.path().join("slurm.json")).unwrap();
     let mut own = job("PENDING", None, Some("Priority"));
-    own.comment = bf_core::slurm::Comment::parse(&format!("bf:svc={}", record.id));
+    own.comment = Comment::parse(&format!("bf:svc={}", record.id));
     let other = QueuedJob { comment: None, ..job("RUNNING", Some("n1"), None) };
     let scene = Scene::of(home.path()).with_queue(Ok(vec![other, own]));
     assert_eq!(derive(&record, &dir, None, &scene, false).await.unwrap().state, ServiceState::Pending);
@@ -116,4 +116,33 @@ async fn the_first_word_about_an_end_stays() {
     let scene = Scene::of(home.path()).with_queue(Ok(vec![job("CANCELLED", Some("n1"), None)]));
     let status = derive(&record, &dir, None, &scene, false).await.unwrap();
     assert_eq!(status.reason.as_deref(), Some("nobody came"));
+}
+
+#[tokio::test]
+async fn another_job_of_the_same_number_is_not_ours() {
+    let home = tempfile::tempdir().unwrap();
+    let (record, dir) = service(home.path());
+    for comment in [None, Comment::parse("bf:svc=bb220000000000000000000000000000")] {
+        for state in ["RUNNING", "CANCELLED", "COMPLETED", "NODE_FAIL"] {
+            let other = QueuedJob { comment: comment.clone(), ..job(state, Some("n1"), None) };
+            let scene = Scene::of(home.path()).with_queue(Ok(vec![other]));
+            assert_eq!(scene.job_of(&record).await.unwrap(), None);
+            // Without Slurm's commands here, what is left is that nothing is known; never that it ended so.
+            let _ = derive(&record, &dir, None, &scene, false).await;
+            assert_eq!(dir.end().unwrap(), None, "{state}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_service_without_a_folder_is_still_that_of_its_job() {
+    let home = tempfile::tempdir().unwrap();
+    let (record, dir) = service(home.path());
+    fs_err::remove_dir_all(dir.path()).unwrap();
+    let scene = Scene::of(home.path()).with_queue(Ok(vec![job("PENDING", None, None)]));
+    assert_eq!(derive(&record, &dir, None, &scene, false).await.unwrap().state, ServiceState::Pending);
+    let scene = Scene::of(home.path()).with_queue(Ok(vec![job("CANCELLED", None, None)]));
+    assert_eq!(derive(&record, &dir, None, &scene, false).await.unwrap().state, ServiceState::Stopped);
+    let scene = Scene::of(home.path()).with_queue(Ok(Vec::new()));
+    assert_eq!(derive(&record, &dir, None, &scene, false).await.unwrap().state, ServiceState::Failed);
 }
