@@ -113,7 +113,9 @@ fn usage(error: &clap::Error, json: bool) -> ExitCode {
     let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     if json && !asked {
         let text = error.to_string();
-        let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        // What is missing or wrong is in the lines up to the first blank one.
+        let words = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim);
+        let first = words.collect::<Vec<_>>().join(" ").trim_start_matches("error: ").to_owned();
         let failure = Failure::new(Exit::Usage, "usage", first)
             .with_hint("`bf-user --help` lists the commands, `bf-user COMMAND --help` the options of one");
         Printer::new(Format::Json).failure(&failure);

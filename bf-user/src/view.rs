@@ -165,6 +165,72 @@ impl ServiceView {
         &self.created_at
     }
 
+    /// The tier, with its partition where that has a name.
+    pub(crate) fn tier_label(&self) -> Option<String> {
+        let tier = self.tier.as_deref()?;
+        Some(
+            self.partition
+                .as_deref()
+                .map_or_else(|| tier.to_owned(), |partition| format!("{partition}.{tier}")),
+        )
+    }
+
+    /// How long it may still run, for eyes: `23 min`. Nothing where there is no limit.
+    pub(crate) fn time_left(&self) -> Option<String> {
+        let ends: jiff::Timestamp = self.ends_at.as_deref()?.parse().ok()?;
+        let minutes = (ends.as_second() - jiff::Timestamp::now().as_second()).max(0) / 60;
+        self.status.is_live().then(|| match minutes {
+            ..120 => format!("{minutes} min"),
+            120..2880 => format!("{} h", minutes / 60),
+            _ => format!("{} days", minutes / 1440),
+        })
+    }
+
+    /// The node, while it runs there.
+    pub(crate) fn live_node(&self) -> Option<&str> {
+        self.node.as_deref().filter(|_| self.status.is_live())
+    }
+
+    /// What is known of it, for eyes: names and values.
+    pub(crate) fn facts(&self) -> Vec<(&'static str, String)> {
+        let own = |text: &Option<String>| text.clone().unwrap_or_default();
+        let amount = |count: u32, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
+        let mut resources = format!("{}, {} GB of memory", amount(self.ntasks_per_node, "core"), self.mem);
+        if self.gres > 0 {
+            resources = format!("{resources}, {}", amount(self.gres, "GPU"));
+        }
+        let mut job = match (self.scheduler.as_str(), &self.job_id) {
+            ("slurm", Some(id)) => format!("{id} of Slurm"),
+            (_, Some(id)) => format!("process {id}"),
+            (_, None) => String::new(),
+        };
+        if let Some(node) = &self.node {
+            job = format!("{job} on {node}");
+        }
+        let engine = match &self.image_ref {
+            Some(image) => format!("{} in {image}", self.engine),
+            None => self.engine.clone(),
+        };
+        let left = self.time_left().map(|left| format!("{} (in {left})", own(&self.ends_at)));
+        let idle = self.idle_timeout.map(|seconds| format!("after {seconds} s without a request"));
+        let facts = [
+            ("model", format!("{} at {}", self.model, self.revision)),
+            ("engine", engine),
+            ("tier", self.tier_label().unwrap_or_default()),
+            ("given", resources),
+            ("account", own(&self.account)),
+            ("constraint", own(&self.constraint)),
+            ("job", job),
+            ("url", own(&self.url)),
+            ("key file", self.key_file.display().to_string()),
+            ("created", self.created_at.clone()),
+            ("listens", own(&self.started_at)),
+            ("ends", left.unwrap_or_default()),
+            ("stops", idle.unwrap_or_default()),
+        ];
+        facts.into_iter().filter(|(_, text)| !text.is_empty()).collect()
+    }
+
     /// The beginning of the id, as lists show it.
     pub(crate) fn short_id(&self) -> &str {
         self.id.get(..12).unwrap_or(&self.id)

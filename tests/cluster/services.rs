@@ -60,6 +60,10 @@ fn an_ordinary_user_gets_an_answer_from_a_compute_node_and_nobody_else_does() {
         assert!(!outcome.stdout.contains(&service.key()), "{outcome}");
     }
 
+    let work = fs_err::read(service.folder().join("work.json")).unwrap();
+    let work: serde_json::Value = serde_json::from_slice(&work).unwrap();
+    let work = work["path"].as_str().unwrap();
+    cluster.program(&node, ["test", "-d", work]).code(0);
     service.ask(["stop", &service.id]).code(0).stdout_contains("stopped");
     assert_eq!(service.state(), ("stopped".into(), "stopped as asked".into()));
     eventually("the job leaves the queue", Duration::from_secs(20), || {
@@ -67,11 +71,9 @@ fn an_ordinary_user_gets_an_answer_from_a_compute_node_and_nobody_else_does() {
         line.ends_with("CANCELLED").then_some(())
     });
     eventually("nothing of it is left on the node", Duration::from_secs(20), || {
-        let left = cluster.bash(
-            &node,
-            &format!("ls -d /tmp/bf-*; ps -eo args -ww | grep -c '[s]upervise.*{}'", service.id),
-        );
-        left.run().stdout.trim().ends_with('0').then_some(())
+        let line =
+            format!("pgrep -f '[s]upervise.*{}'; ls -d {work} /var/spool/slurmd/job*{job}*", service.id);
+        cluster.bash(&node, &line).run().stdout.is_empty().then_some(())
     });
 }
 

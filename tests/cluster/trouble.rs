@@ -100,8 +100,7 @@ fn a_service_that_is_cancelled_by_others_says_so() {
     let service = Service::run(&cluster, "cancelled", []);
     let job = service.ready()["job_id"].as_str().unwrap().to_owned();
     cluster.program("login", ["scancel", &job]).code(0);
-    let reason = until(&service, "stopped", 20);
-    assert!(!reason.is_empty());
+    assert_eq!(until(&service, "stopped", 20), "its job was cancelled");
     // It ended by itself, and left nothing.
     let line = "pgrep -u alice; ls -d /tmp/bf-*; grep -c squashfuse /proc/mounts";
     eventually("nothing is left", Duration::from_secs(20), || {
@@ -143,13 +142,95 @@ fn a_node_that_is_taken_away_ends_a_service_with_that_reason() {
     assert!(reason.contains(&node) && reason.contains("went down"), "{reason}");
 }
 
+/// Changes a job, as root.
+fn cluster_update(cluster: &Cluster, job: &str, what: &str) {
+    cluster.program("login", ["scontrol", "update", &format!("jobid={job}"), what]).code(0);
+}
+
+#[test]
+fn a_job_that_is_not_the_services_is_never_touched() {
+    let cluster = or_skip!(site::own(false));
+    let service = Service::run(&cluster, "mistaken", []);
+    service.ready();
+    service.ask(["stop", "mistaken"]).code(0);
+    // The number of the service's job comes again, as after a controller that lost its state; or another cluster has the same one.
+    let words = ["sbatch", "--parsable", "--mem=100", "--output=/dev/null", "--wrap", "exec sleep 600"];
+    let precious = cluster.program("alice@login", words).code(0).stdout.trim().to_owned();
+    let slurm = format!("{{\"schema\": 1, \"job\": \"{precious}\"}}");
+    fs_err::write(service.folder().join("slurm.json"), slurm).unwrap();
+    for file in ["end.json", "state.json", "stop.json"] {
+        fs_err::remove_file(service.folder().join(file)).unwrap();
+    }
+    assert_eq!(service.state(), ("failed".into(), "ended without a report".into()));
+    assert!(!service.folder().join("end.json").exists(), "that is not known, and must not be written down");
+    service.ask(["stop", "mistaken"]).code(0).stdout_contains("had ended");
+    let left = queue(&cluster, "%A %T");
+    assert!(left.contains(&format!("{precious} RUNNING")), "{left:?}");
+}
+
+#[test]
+fn what_was_written_down_wrongly_does_not_keep_a_job_alive() {
+    let cluster = or_skip!(site::own(false));
+    fill(&cluster);
+    let service = Service::run(&cluster, "alive", []);
+    until(&service, "pending", 10);
+    let end = r#"{"schema": 1, "cause": "unknown", "exit_code": null, "signal": null, "message": "lost", "hint": null, "last_lines": []}"#;
+    fs_err::write(service.folder().join("end.json"), end).unwrap();
+    assert_eq!(service.state().0, "failed");
+    service.ask(["rm", "alive"]).code(75).one_sentence().stderr_contains("bf-user stop");
+    service.ask(["stop", "alive"]).code(0);
+    let left = queue(&cluster, "%j %T");
+    assert!(left.contains(&"alive CANCELLED".to_owned()), "{left:?}");
+    service.ask(["rm", "alive"]).code(0);
+
+    // A folder that somebody removed by hand.
+    let service = Service::run(&cluster, "gone", []);
+    until(&service, "pending", 10);
+    fs_err::remove_dir_all(service.folder()).unwrap();
+    assert_eq!(service.state().0, "pending");
+    service.ask(["stop", "gone"]).code(0);
+    let left = queue(&cluster, "%j %T");
+    assert!(left.contains(&"gone CANCELLED".to_owned()), "{left:?}");
+}
+
+#[test]
+fn an_answer_of_slurm_that_is_lost_loses_no_job() {
+    let cluster = or_skip!(site::own(false));
+    fill(&cluster);
+    let folder = cluster.shared_dir().join("lost");
+    fs_err::create_dir(&folder).unwrap();
+    let text = "#!/bin/sh\n/usr/bin/sbatch \"$@\" >/dev/null\n\
+        echo 'sbatch: error: Batch job submission failed: Socket timed out on send/recv operation' >&2\nexit 1\n";
+    fs_err::write(folder.join("sbatch"), text).unwrap();
+    cluster.program("login", ["chmod", "755", "/shared/lost/sbatch"]).code(0);
+    let words = ["run", "text-generation", REPO, "--name", "lost"];
+    let run = user(&cluster, "alice", words).env("PATH", "/shared/lost:/usr/bin:/bin").run();
+    assert_ne!(run.exit, 0, "{run}");
+    assert!(run.stderr.contains("may have taken it"), "{run}");
+    let list = user(&cluster, "alice", ["ls", "--json"]).code(0).json();
+    assert_eq!(list["services"][0]["status"], "pending", "{list}");
+    user(&cluster, "alice", ["stop", "lost"]).code(0);
+    let left = queue(&cluster, "%j %T");
+    assert!(left.contains(&"lost CANCELLED".to_owned()), "{left:?}");
+}
+
 #[test]
 fn a_service_whose_time_is_up_says_so() {
     let site = or_skip!(site::shared());
     let service = Service::run(site.cluster, "short", ["--time", "1"]);
+    let longer = Service::run(site.cluster, "longer", ["--time", "1"]);
     let details = service.ready();
     assert!(details["ends_at"].is_string(), "{details}");
+    // An administrator gives the other one more time, of which nobody tells it.
+    let job = longer.ready()["job_id"].as_str().unwrap().to_owned();
+    cluster_update(site.cluster, &job, "TimeLimit=60");
     let reason = until(&service, "timeout", 120);
+    assert!(reason.contains("time was up"), "{reason}");
+    std::thread::sleep(Duration::from_secs(5));
+    assert_eq!(longer.state().0, "healthy");
+    // And takes it away again.
+    cluster_update(site.cluster, &job, "TimeLimit=1");
+    let reason = until(&longer, "timeout", 90);
     assert!(reason.contains("time was up"), "{reason}");
 }
 

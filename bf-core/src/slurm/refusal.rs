@@ -97,7 +97,7 @@ impl Refusal {
             }
             Self::Reservation => "name another reservation, or none; `scontrol show reservation` lists them",
             Self::NodeConfiguration => {
-                "no node of this partition has so many GPUs, cores or the GPU type: ask for less, or choose another tier"
+                "no node of this partition has all that was asked for (cores, GPUs and their type, features): ask for less, or choose another tier; `sinfo -o '%P %c %m %G %f'` shows what there is"
             }
             Self::TimeLimit => "ask for less time; `sinfo -o '%P %l'` shows what each partition allows",
             Self::SubmitLimit => {

@@ -136,7 +136,7 @@ fn choose(id: Option<&str>, store: &Store, settings: &Settings) -> Result<Record
         Some((record, _)) if healthy.is_empty() => Ok(record),
         Some((_, last)) => {
             let ids: Vec<&str> =
-                healthy.iter().map(|(_, view)| view.short_id()).chain([last.short_id()]).collect();
+                healthy.iter().map(|(_, view)| view.name.as_str()).chain([last.name.as_str()]).collect();
             Err(Failure::new(Exit::Usage, "service_ambiguous", "more than one service is healthy")
                 .with_hint(format!("name one: {}", ids.join(", "))))
         }

@@ -33,23 +33,28 @@ struct Details {
 
 impl Report for Details {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        // The JSON's own names, one a line, so that the two forms cannot drift apart.
-        let serde_json::Value::Object(fields) = serde_json::to_value(&self.service)? else { return Ok(()) };
-        for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
-            match value {
-                serde_json::Value::String(text) => writeln!(out, "{name:<16}{text}")?,
-                other => writeln!(out, "{name:<16}{other}")?,
-            }
+        let service = &self.service;
+        let mut line = |name: &str, value: &str| writeln!(out, "{name:<10}{value}");
+        line("id", &service.id)?;
+        line("name", &service.name)?;
+        line("status", service.status.name())?;
+        let reason = service.reason.as_deref().map(|reason| ("reason", reason));
+        let hint = service.hint.as_deref().map(|hint| ("hint", hint));
+        for (name, text) in reason.into_iter().chain(hint) {
+            line(name, text)?;
         }
-        writeln!(out, "{:<16}{}", "job_dir", self.job_dir.display())?;
+        for (name, text) in service.facts() {
+            line(name, &text)?;
+        }
+        line("job dir", &self.job_dir.display().to_string())?;
         for phase in &self.phases {
-            writeln!(out, "{:<16}{} {:.1} s", "phase done", phase.name.name(), phase.seconds)?;
+            line("phase", &format!("{} took {:.1} s", phase.name.name(), phase.seconds))?;
         }
         if let Some(requests) = &self.requests {
-            writeln!(out, "{:<16}{} ({} in flight)", "requests", requests.total, requests.in_flight)?;
+            line("requests", &format!("{} ({} in flight)", requests.total, requests.in_flight))?;
         }
         if let Some(end) = &self.end {
-            writeln!(out, "{:<16}{}", "ended_at", end.ended_at)?;
+            line("ended", &end.ended_at)?;
             for line in &end.last_lines {
                 writeln!(out, "  | {line}")?;
             }

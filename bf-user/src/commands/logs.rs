@@ -51,10 +51,26 @@ pub(crate) fn run(args: &LogsArgs, settings: &Settings, printer: Printer) -> Res
         }
         std::thread::sleep(PERIOD);
     }
+    if !said && !args.supervisor {
+        said = of_script(&dir, printer)?;
+    }
     if !said {
-        printer.note("nothing was said yet");
+        let yet = if is_live(&record, &scene)? { " yet" } else { "" };
+        printer.note(&format!("nothing was said{yet}"));
     }
     Ok(Exit::Ok)
+}
+
+/// Where the engine never spoke, the job script may have, or Slurm.
+fn of_script(dir: &JobDir, printer: Printer) -> Result<bool, Failure> {
+    let Some(own) = dir.slurm().ok().flatten() else { return Ok(false) };
+    let lines = JobDir::last_lines(&dir.slurm_log(&own.job)).unwrap_or_default();
+    if lines.is_empty() {
+        return Ok(false);
+    }
+    printer.note("the engine said nothing; of the job script there is:");
+    show(&format!("{}\n", lines.join("\n")), printer)?;
+    Ok(true)
 }
 
 fn is_live(record: &Record, scene: &Scene) -> Result<bool, Failure> {

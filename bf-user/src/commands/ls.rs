@@ -40,12 +40,13 @@ impl Report for Services {
                 service.name.clone(),
                 service.model.clone(),
                 service.status.name().to_owned(),
-                service.tier.clone().unwrap_or_else(dash),
-                service.url.clone().unwrap_or_else(dash),
+                service.tier_label().unwrap_or_else(dash),
+                service.live_node().map_or_else(dash, str::to_owned),
+                service.time_left().unwrap_or_else(dash),
                 service.reason.clone().unwrap_or_default(),
             ]
         });
-        table(out, &["ID", "NAME", "MODEL", "STATUS", "TIER", "URL", "REASON"], rows)
+        table(out, &["ID", "NAME", "MODEL", "STATUS", "TIER", "NODE", "LEFT", "REASON"], rows)
     }
 
     fn quiet(&self, out: &mut dyn Write) -> io::Result<()> {

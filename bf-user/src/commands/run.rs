@@ -65,10 +65,10 @@ pub(crate) struct RunArgs {
     #[arg(long, visible_alias = "ntasks-per-node", value_name = "N", value_parser = at_least_one())]
     cpus_per_task: Option<u32>,
     /// Memory in GB [default: the tier's]
-    #[arg(long, value_name = "GB", value_parser = at_least_one())]
+    #[arg(long, value_name = "GB", value_parser = memory)]
     mem: Option<u32>,
     /// GPUs [default: the tier's]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = gpus)]
     gres: Option<u32>,
     /// Port to listen at [default: any free one]
     #[arg(long, default_value_t = 0, hide_default_value = true)]
@@ -97,6 +97,23 @@ fn kind(text: &str) -> Result<Kind, String> {
     Kind::from_name(text).ok_or_else(|| "it must be text-generation or speech-recognition".into())
 }
 
+/// As Slurm takes it as well: `8`, `8G`, `8GB`.
+fn memory(text: &str) -> Result<u32, String> {
+    let number = text.trim_end_matches(['b', 'B']).trim_end_matches(['g', 'G']);
+    match number.parse() {
+        Ok(gb @ 1..) => Ok(gb),
+        _ => Err("it must be a whole number of GB".into()),
+    }
+}
+
+/// As Slurm takes it as well: `2`, `gpu:2`.
+fn gpus(text: &str) -> Result<u32, String> {
+    let number = text.strip_prefix("gpu:").unwrap_or(text);
+    number
+        .parse()
+        .map_err(|_| "it must be the number of GPUs; their type is the tier's, or a --constraint".into())
+}
+
 fn scheduler(text: &str) -> Result<Scheduler, String> {
     match text {
         "slurm" => Ok(Scheduler::Slurm),
@@ -120,6 +137,7 @@ impl RunArgs {
         if let Some(name) = &self.name {
             check_name(name)?;
         }
+        self.check_for(scheduler)?;
         Ok(Wish {
             kind: self.kind,
             scheduler,
@@ -145,6 +163,33 @@ impl RunArgs {
             key: self.api_key_file.as_deref().map(chosen_key).transpose()?,
             arguments: self.arguments,
         })
+    }
+}
+
+impl RunArgs {
+    /// Refuses what would have no effect, or none that anybody wants.
+    fn check_for(&self, scheduler: Scheduler) -> Result<(), Failure> {
+        match scheduler {
+            Scheduler::Local => {
+                let of_slurm = [
+                    ("--constraint", &self.constraint),
+                    ("--account", &self.account),
+                    ("--qos", &self.qos),
+                    ("--reservation", &self.reservation),
+                ];
+                let Some((option, _)) = of_slurm.iter().find(|(_, value)| value.is_some()) else {
+                    return Ok(());
+                };
+                let message = format!("{option} is for Slurm, and this service runs on this machine");
+                Err(Failure::new(Exit::Usage, "option_of_slurm", message).with_hint("leave it out"))
+            }
+            Scheduler::Slurm if (1..1024).contains(&self.port) => {
+                let message = format!("port {} is for root on the nodes", self.port);
+                Err(Failure::new(Exit::Usage, "port_refused", message)
+                    .with_hint("leave out --port: a free one is found"))
+            }
+            Scheduler::Slurm => Ok(()),
+        }
     }
 }
 
@@ -256,7 +301,8 @@ pub(crate) fn run(args: RunArgs, settings: &Settings, printer: Printer) -> Resul
     store.set_job_id(&record.id, &job_id)?;
     record.job_id = Some(job_id);
     if let Some(tier) = &plan.job.tier {
-        printer.note(&format!("tier {}: {}", tier.name, plan.reason));
+        let partition = tier.partition.as_ref().map(|partition| format!("{partition}.")).unwrap_or_default();
+        printer.note(&format!("tier {partition}{}: {}", tier.name, plan.reason));
     }
     let scene = Scene::of(&settings.home_dir);
     let (view, _) = block_on(ServiceView::of(record, &store, &scene, false))?;
@@ -264,6 +310,8 @@ pub(crate) fn run(args: RunArgs, settings: &Settings, printer: Printer) -> Resul
         Scheduler::Local => format!("started {}", view.name),
         Scheduler::Slurm => format!("handed {} to Slurm", view.name),
     };
+    let limit = plan.job.time_limit.map(|limit| format!(", for {} min at most", limit.div_ceil(60)));
+    let begun = format!("{begun}{}", limit.unwrap_or_default());
     printer.note(&format!("{begun}; `bf-user wait {}` waits until it answers", view.short_id()));
     printer.report(&Started(view))?;
     Ok(Exit::Ok)

@@ -60,15 +60,23 @@ impl Report for Tiers {
                     tier.gpu_type.clone().unwrap_or_else(|| "-".into()),
                     tier.cpu_cores.to_string(),
                     format!("{} GB", tier.memory_gb),
+                    tier.description.clone(),
                 ]
             })
         });
-        table(out, &["PARTITION", "TIER", "MODELS", "GPUS", "TYPE", "CORES", "MEMORY"], rows)
+        let header = ["PARTITION", "TIER", "MODELS", "GPUS", "GPU TYPE", "CORES", "MEMORY", "DESCRIPTION"];
+        table(out, &header, rows)?;
+        let (default, max) = (self.0.time.default_minutes, self.0.time.max_minutes);
+        writeln!(out, "a service runs for {default} minutes, or as --time says, {max} at most")
     }
 
     fn quiet(&self, out: &mut dyn Write) -> io::Result<()> {
-        let mut tiers = self.0.partitions.iter().flat_map(|partition| &partition.tiers);
-        tiers.try_for_each(|tier| writeln!(out, "{}", tier.name))
+        for partition in &self.0.partitions {
+            for tier in &partition.tiers {
+                writeln!(out, "{}", label(partition.name.as_deref(), &tier.name))?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -79,14 +87,22 @@ struct Recommended(Choice);
 impl Report for Recommended {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
         match &self.0.tier {
-            Some(tier) => writeln!(out, "{tier}: {}", self.0.reason),
+            Some(tier) => {
+                writeln!(out, "{}: {}", label(self.0.partition.as_deref(), tier), self.0.reason)
+            }
             None => writeln!(out, "no tier: {}", self.0.reason),
         }
     }
 
     fn quiet(&self, out: &mut dyn Write) -> io::Result<()> {
-        self.0.tier.iter().try_for_each(|tier| writeln!(out, "{tier}"))
+        let partition = self.0.partition.as_deref();
+        self.0.tier.iter().try_for_each(|tier| writeln!(out, "{}", label(partition, tier)))
     }
+}
+
+/// A tier as `--tier` takes it.
+fn label(partition: Option<&str>, tier: &str) -> String {
+    partition.map_or_else(|| tier.to_owned(), |partition| format!("{partition}.{tier}"))
 }
 
 /// Settings are resolved only when they are needed: `--specs FILE` needs no cache and no home.
@@ -124,10 +140,11 @@ fn load(
     settings: &impl Fn() -> Result<Settings, Failure>,
     printer: Printer,
 ) -> Result<ResourceSpecs, Failure> {
-    let loaded = match &args.specs {
-        Some(path) => ResourceSpecs::load_file(path)?,
-        None => ResourceSpecs::load(&open_cache(&settings()?)?.resource_specs())?,
+    let Some(path) = &args.specs else {
+        // What could be better in the site's file is said to those who can change it.
+        return Ok(ResourceSpecs::load(&open_cache(&settings()?)?.resource_specs())?.specs);
     };
+    let loaded = ResourceSpecs::load_file(path)?;
     printer.findings(&loaded.warnings);
     Ok(loaded.specs)
 }

@@ -71,11 +71,16 @@ pub(crate) fn run(args: &WaitArgs, settings: &Settings, printer: Printer) -> Res
                         told = why;
                     }
                     if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                        let phase =
-                            status.phase.map(|phase| format!(", {}", phase.name())).unwrap_or_default();
-                        let message = format!("{} is not ready yet: {}{phase}", view.name, state.name());
-                        return Err(Failure::new(Exit::Busy, "not_yet", message)
-                            .with_hint(format!("wait longer, or look into `bf-user logs {}`", view.name)));
+                        let phase = status.phase.map(|phase| format!(", {}", phase.name()));
+                        let reason = status.reason.map(|reason| format!(": {reason}"));
+                        let (phase, reason) = (phase.unwrap_or_default(), reason.unwrap_or_default());
+                        let message =
+                            format!("{} is not ready yet: {}{phase}{reason}", view.name, state.name());
+                        let hint = match state {
+                            ServiceState::Pending => "wait longer: a job waits as long as it must".to_owned(),
+                            _ => format!("wait longer, or look into `bf-user logs {}`", view.name),
+                        };
+                        return Err(Failure::new(Exit::Busy, "not_yet", message).with_hint(hint));
                     }
                     tokio::time::sleep(PERIOD).await;
                 }
@@ -88,6 +93,6 @@ pub(crate) fn run(args: &WaitArgs, settings: &Settings, printer: Printer) -> Res
 
 fn ended(view: ServiceView) -> Failure {
     let reason = view.reason.as_deref().unwrap_or("no reason is known");
-    let message = format!("{} is {}: {reason}", view.name, view.status.name());
+    let message = format!("{} has ended ({}): {reason}", view.name, view.status.name());
     Failure { hint: view.hint, ..Failure::new(Exit::Failed, "service_ended", message) }
 }

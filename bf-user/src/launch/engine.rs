@@ -15,6 +15,7 @@ use crate::supervise;
 pub(super) fn of(layout: &Layout, wish: &Wish, format: &str, gpus: u32) -> Result<Engine, Failure> {
     let definition = service::choose(Some(layout), wish.kind, format, gpus)?;
     check_supported(&definition)?;
+    check_arguments(&definition, &wish.arguments)?;
     let mut image = in_cache(layout, &definition, wish, gpus)?.map(|sif| container(&definition, sif));
     let program = definition.native.as_ref().map(|native| layout.engine(&definition.id, &native.version));
     // On this machine it shows whether there is anything to run an image with; of other nodes that is not known here.
@@ -136,6 +137,26 @@ fn not_installed(layout: &Layout, definition: &Definition, version: Option<&str>
     let ways = ways.join(", or ");
     Failure::new(Exit::NotFound, "engine_not_installed", message)
         .with_hint(format!("an administrator installs it: in site.yaml add {ways}, and run `bf-admin setup`"))
+}
+
+/// Where an engine listens is not for the user's arguments to say: it would hear everybody on the node.
+fn check_arguments(definition: &Definition, arguments: &[String]) -> Result<(), Failure> {
+    let command = &definition.command;
+    let options =
+        (1..command.len()).filter(|at| command[*at].contains("socket")).map(|at| command[at - 1].as_str());
+    for option in options.filter(|option| option.starts_with('-')) {
+        let repeats = |argument: &&String| {
+            argument.as_str() == option
+                || argument.strip_prefix(option).is_some_and(|rest| rest.starts_with('='))
+        };
+        if let Some(argument) = arguments.iter().find(repeats) {
+            let message =
+                format!("{argument} cannot be given: where the engine {} listens is fixed", definition.id);
+            return Err(Failure::new(Exit::Usage, "engine_argument_refused", message)
+                .with_hint("leave it out; --port of bf-user chooses where the service answers"));
+        }
+    }
+    Ok(())
 }
 
 /// What this version cannot do for an engine is refused, not left out.

@@ -57,10 +57,9 @@ impl Plan {
     pub(crate) fn of(wish: &Wish, settings: &Settings) -> Result<Self, Failure> {
         let layout = open_cache(settings)?;
         let id = ModelId::parse_stored(&wish.model)?;
-        let Found { info, mut warnings, .. } =
+        let Found { info, warnings, .. } =
             model::find(&roots(settings, &layout), &id, wish.revision.as_deref())?;
         let loaded = ResourceSpecs::load(&layout.resource_specs())?;
-        warnings.extend(loaded.warnings);
         let size_gb = info.size_bytes.map(gb);
         let (tier, reason) = choose_tier(wish, &loaded.specs, size_gb)?;
         let resources = Resources {

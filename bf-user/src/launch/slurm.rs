@@ -27,7 +27,26 @@ fn render(source: &Source, job: &Job, dir: &JobDir, program: &Path) -> Result<St
         "program": program,
         "job_dir": dir.path(),
     });
-    Ok(template::render_script(source, values)?)
+    let script = template::render_script(source, values)?;
+    check_script(&script, source)?;
+    Ok(script)
+}
+
+/// A script of the site's without the options would ask for nothing that was chosen; one that does not call the supervisor is no service.
+fn check_script(script: &str, source: &Source) -> Result<(), Failure> {
+    let asks = |option: &str| {
+        let lines = script.lines().filter_map(|line| line.strip_prefix("#SBATCH "));
+        lines.map(|line| line.trim_start_matches('\'')).any(|line| line.starts_with(option))
+    };
+    let missing = ["--comment=", "--mem=", "--output="].into_iter().find(|option| !asks(option));
+    let what = match missing {
+        Some(option) => format!("has no line `#SBATCH {option}...`"),
+        None if !script.contains(" supervise ") => "does not call `supervise`".to_owned(),
+        None => return Ok(()),
+    };
+    let path = source.path.as_ref().map_or_else(|| source.name.clone(), |path| path.display().to_string());
+    Err(Failure::new(Exit::Invalid, "template_invalid", format!("the job script of {path} {what}"))
+        .with_hint("tell the administrator: docs/formats.md says what a template of a job must hold"))
 }
 
 /// The options of the job, every one of which is said: nothing is left to variables and defaults that differ by site.

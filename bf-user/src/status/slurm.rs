@@ -121,9 +121,19 @@ fn pending(job: &QueuedJob) -> Status {
         None if reason == "None" => ("it waits for its turn".to_owned(), None),
         None => (format!("it waits; Slurm gives the reason {reason}"), None),
     };
-    let start =
-        job.start.map(|start| format!("; Slurm expects it to start at {start:.0}")).unwrap_or_default();
+    let start = job.start.and_then(expected).unwrap_or_default();
     Status { hint, ..Status::new(ServiceState::Pending) }.because(format!("{words}{start}"))
+}
+
+/// When Slurm expects a job to start, as far away as it is: nobody has to know whose clock that is.
+fn expected(start: jiff::Timestamp) -> Option<String> {
+    let minutes = (start.as_second() - jiff::Timestamp::now().as_second()).div_euclid(60) + 1;
+    match minutes {
+        ..1 => None,
+        1..120 => Some(format!("; expected in about {minutes} min")),
+        120..2880 => Some(format!("; expected in about {} hours", minutes / 60)),
+        _ => Some(format!("; expected in about {} days", minutes / 1440)),
+    }
 }
 
 /// A job that runs and has not been heard.

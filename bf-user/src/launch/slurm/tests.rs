@@ -37,6 +37,26 @@ fn the_scripts_are_those_that_were_agreed_on() {
 }
 
 #[test]
+fn a_template_that_leaves_out_what_matters_is_refused() {
+    let dir = JobDir::of(Path::new("/home/alice"), "0123456789abcdef0123456789abcdef");
+    let rendered = |text: &str| {
+        let source =
+            Source { name: TEMPLATE.into(), text: text.into(), path: Some("/c/service.sh.j2".into()) };
+        render(&source, &Job::example(), &dir, Path::new("/bf-user"))
+    };
+    let directives = "{% for directive in directives %}\n#SBATCH {{ directive }}\n{% endfor %}\n";
+    for (text, word) in [
+        ("exec {{ program }} supervise {{ job_dir }}\n".to_owned(), "--comment"),
+        (format!("{directives}sleep 1\n"), "supervise"),
+    ] {
+        let failure = rendered(&text).unwrap_err();
+        assert_eq!((failure.code, failure.exit), ("template_invalid", Exit::Invalid));
+        assert!(failure.message.contains(word) && failure.message.contains("/c/service.sh.j2"), "{failure}");
+    }
+    assert!(rendered(&format!("{directives}exec {{{{ program }}}} supervise {{{{ job_dir }}}}\n")).is_ok());
+}
+
+#[test]
 fn what_could_be_a_second_option_is_refused() {
     for value in ["gpu\n#SBATCH --uid=0", "gpu --wrap=x", "a'b", "$(id)", "`id`", ""] {
         let mut job = Job::example();

@@ -37,10 +37,12 @@ fn heartbeat(phase: Phase) -> State {
 fn service(home: &std::path::Path) -> (Record, JobDir) {
     let mut record = Record::example("aa110000000000000000000000000000");
     record.scheduler = "slurm".into();
+    record.job_id = None;
     record.home_dir = home.to_str().unwrap().into();
     let dir = JobDir::of(home, &record.id);
     dir.create().unwrap();
     dir.write("slurm.json", &SlurmJob { schema: SCHEMA, job: "7".parse().unwrap() }).unwrap();
+    fs_err::write(dir.path().join("slurm-7.out"), "").unwrap();
     (record, dir)
 }
 
@@ -145,4 +147,15 @@ async fn a_service_without_a_folder_is_still_that_of_its_job() {
     assert_eq!(derive(&record, &dir, None, &scene, false).await.unwrap().state, ServiceState::Stopped);
     let scene = Scene::of(home.path()).with_queue(Ok(Vec::new()));
     assert_eq!(derive(&record, &dir, None, &scene, false).await.unwrap().state, ServiceState::Failed);
+}
+
+#[tokio::test]
+async fn a_node_that_does_not_see_the_home_is_told() {
+    let home = tempfile::tempdir().unwrap();
+    let (record, dir) = service(home.path());
+    fs_err::remove_file(dir.path().join("slurm-7.out")).unwrap();
+    let scene = Scene::of(home.path()).with_queue(Ok(vec![job("FAILED", Some("n1"), None)]));
+    let status = derive(&record, &dir, None, &scene, false).await.unwrap();
+    assert!(status.reason.unwrap().starts_with("the node n1 does not see"));
+    assert!(status.hint.unwrap().contains("BLACKFISH_HOME_DIR"));
 }
