@@ -111,21 +111,34 @@ pub(crate) fn apply(
 ) -> Done {
     let (mut actions, mut failures) = (Vec::new(), Vec::new());
     for Step { mut action, task } in steps {
-        if let Err(failure) = one(publisher, locked, task, printer) {
-            action.fail(&failure);
-            failures.push(failure);
-        } else if action.change != Change::Keep {
-            printer.progress(&format!("{} {}: done", action.kind, action.name));
+        match one(publisher, locked, task, printer) {
+            Err(failure) => {
+                action.fail(&failure);
+                failures.push(failure);
+            }
+            Ok(Some(kept)) => {
+                action.change = Change::Keep;
+                action.detail = kept;
+            }
+            Ok(None) if action.change == Change::Keep => {}
+            Ok(None) => printer.progress(&format!("{} {}: done", action.kind, action.name)),
         }
         actions.push(action);
     }
     Done::new(false, actions, publisher.layout().root().to_owned(), failures)
 }
 
-fn one(publisher: &Publisher<'_>, locked: &mut Locked, task: Task, printer: Printer) -> Result<(), Failure> {
+/// Does one task. Gives what was kept, and why, where it turned out that nothing had to be changed.
+fn one(
+    publisher: &Publisher<'_>,
+    locked: &mut Locked,
+    task: Task,
+    printer: Printer,
+) -> Result<Option<String>, Failure> {
     let layout = publisher.layout();
+    let mut kept = None;
     match task {
-        Task::Keep => return Ok(()),
+        Task::Keep => return Ok(None),
         Task::Fail(failure) => return Err(failure),
         Task::Specs(text) => publisher.file(Part::Top, &layout.resource_specs(), text.as_bytes())?,
         Task::Site(text) => publisher.file(Part::Top, &layout.site_yaml(), text.as_bytes())?,
@@ -140,19 +153,28 @@ fn one(publisher: &Publisher<'_>, locked: &mut Locked, task: Task, printer: Prin
         Task::Toolkit(beside, relink) => toolkit::publish(publisher, locked, &beside, relink)?,
         Task::ToolkitLink => toolkit::link(publisher, locked)?,
         Task::Image(name, reference, maker) => {
-            let image = image::pull(publisher, &name, &reference, &maker, printer)?;
-            image::enter(locked, name, image);
+            let put = image::pull(publisher, locked, &name, &reference, &maker, printer)?;
+            kept = entered(locked, name, put);
         }
         Task::ImageFile(name, source) => {
-            let image = image::import(publisher, &source)?;
-            image::enter(locked, name, image);
+            let put = image::import(publisher, locked, &source)?;
+            kept = entered(locked, name, put);
         }
         Task::ImageLink(name, image) => {
             image::link(publisher, &image)?;
             image::enter(locked, name, image);
         }
     }
-    write_lock(publisher, locked)
+    write_lock(publisher, locked)?;
+    Ok(kept)
+}
+
+/// Writes an image down; gives why nothing changed, when its file was there and the lock said so.
+fn entered(locked: &mut Locked, name: String, put: image::Put) -> Option<String> {
+    let is_same = put.kept && locked.images.get(&name) == Some(&put.image);
+    let why = format!("{} kept: its file is whole, and jobs may run from it", put.image.digest12());
+    image::enter(locked, name, put.image);
+    is_same.then_some(why)
 }
 
 /// Publishes site.lock, unless it is as it was.

@@ -116,6 +116,34 @@ fn a_declared_image_is_pulled_once_and_again_when_it_must_be() {
 }
 
 #[test]
+fn the_whole_file_of_a_pinned_image_is_never_replaced() {
+    let images = Images::new();
+    let cache = images.site.path().join("bare");
+    let shown = cache.to_str().unwrap().to_owned();
+    let pinned = format!("{REFERENCE}@sha256:{}", "a1".repeat(32));
+    let pull = ["image", "pull", &pinned, "--as", "pinned", "--force", "--cache-dir", &shown];
+    images.admin(&pull).code(0);
+    let stored = cache.join("images/.store/a1a1a1a1a1a1-gzip.sif");
+    let before = Tree::of(&cache.join("images"));
+    // Made again of the same manifest, its bytes are others.
+    images.offer(2);
+    images.admin(&pull).code(0).stdout_contains("kept");
+    assert_eq!(images.runs(), 2);
+    assert_eq!(before.changes(&Tree::of(&cache.join("images"))), Vec::<String>::new());
+    assert_eq!(fs_err::read(&stored).unwrap(), sif(1, REFERENCE));
+    images.admin(&["image", "ls", "--cache-dir", &shown]).code(0);
+    images.admin(&["status", "--full", "--cache-dir", &shown]).folder(&images.fake).code(0);
+
+    // A damaged one gives way.
+    let mut bytes = sif(1, REFERENCE);
+    *bytes.last_mut().unwrap() ^= 1;
+    fs_err::write(&stored, bytes).unwrap();
+    images.admin(&pull).code(0).stdout_contains("1 change");
+    assert_eq!(fs_err::read(&stored).unwrap(), sif(2, REFERENCE));
+    images.admin(&["status", "--full", "--cache-dir", &shown]).folder(&images.fake).code(0);
+}
+
+#[test]
 fn what_cannot_be_fetched_has_a_reason_and_leaves_what_was_there() {
     let images = Images::new();
     images.admin(&["setup"]).code(0);

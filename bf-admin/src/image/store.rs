@@ -12,14 +12,24 @@ use super::facts::{sif_path, target};
 use super::{Maker, Source};
 use crate::printer::Printer;
 
-/// Has `maker` fetch the image `name`, and gives what site.lock says of it.
+/// An image that was put into the store.
+#[derive(Debug)]
+pub(crate) struct Put {
+    /// What site.lock says of it.
+    pub(crate) image: LockedImage,
+    /// Whether the store had its file, whole, which was kept, and the link led to it.
+    pub(crate) kept: bool,
+}
+
+/// Has `maker` fetch the image `name`.
 pub(crate) fn pull(
     publisher: &Publisher<'_>,
+    locked: &Locked,
     name: &str,
     reference: &Reference,
     maker: &Maker,
     printer: Printer,
-) -> Result<LockedImage, Failure> {
+) -> Result<Put, Failure> {
     let stage = publisher.stage(Part::Images)?;
     let made = stage.path().join("image.sif");
     printer.progress(&format!("{name}: pulling {reference}"));
@@ -39,12 +49,11 @@ pub(crate) fn pull(
         bytes,
         compression: compression(&header),
     };
-    publish(publisher, &made, &image)?;
-    Ok(image)
+    publish(publisher, locked, &made, image)
 }
 
 /// Copies the image that `source` is into the cache.
-pub(crate) fn import(publisher: &Publisher<'_>, source: &Source) -> Result<LockedImage, Failure> {
+pub(crate) fn import(publisher: &Publisher<'_>, locked: &Locked, source: &Source) -> Result<Put, Failure> {
     let stage = publisher.stage(Part::Images)?;
     let staged = stage.path().join("image.sif");
     // A file that somebody put where the link must be is not copied: it gets its name in the store, and jobs that
@@ -66,34 +75,55 @@ pub(crate) fn import(publisher: &Publisher<'_>, source: &Source) -> Result<Locke
         bytes,
         compression: compression(&header),
     };
-    publish(publisher, &staged, &image)?;
-    Ok(image)
+    publish(publisher, locked, &staged, image)
 }
 
 fn compression(header: &sif::Header) -> String {
     header.primary.compression.unwrap_or("none").to_owned()
 }
 
-fn publish(publisher: &Publisher<'_>, staged: &Path, image: &LockedImage) -> Result<(), Failure> {
+fn publish(
+    publisher: &Publisher<'_>,
+    locked: &Locked,
+    staged: &Path,
+    mut image: LockedImage,
+) -> Result<Put, Failure> {
     let to = publisher.layout().image_store().join(image.store_name());
-    // A file that is there already, whole, may be running: it stays.
-    let is_there = fs_err::symlink_metadata(&to)
-        .is_ok_and(|meta| meta.is_file() && meta.len() == image.bytes)
-        && digest::of_file(&to)?.0 == image.sha256;
-    if !is_there {
-        publisher.publish(staged, &to, Content::Program)?;
+    // A file that is there already, whole, may be running: it stays. Two files that were made of one manifest differ in
+    // their bytes, and site.lock says which of them is meant.
+    let there = whole(locked, &to, &image)?;
+    let is_there = there.is_some();
+    match there {
+        Some((sha256, bytes)) => (image.sha256, image.bytes) = (sha256, bytes),
+        None => publisher.publish(staged, &to, Content::Program)?,
     }
-    link(publisher, image)
+    let switched = link(publisher, &image)?;
+    Ok(Put { image, kept: is_there && !switched })
 }
 
-/// Switches the link of an image to its file.
-pub(crate) fn link(publisher: &Publisher<'_>, image: &LockedImage) -> Result<(), Failure> {
+/// The digest and length of the store's file for `image`, if it is what site.lock says of it, or `image` itself.
+fn whole(locked: &Locked, at: &Path, image: &LockedImage) -> Result<Option<(String, u64)>, Failure> {
+    let name = image.store_name();
+    let known = locked.images.values().filter(|own| own.store_name() == name).chain([image]);
+    let known: Vec<(&String, u64)> = known.map(|own| (&own.sha256, own.bytes)).collect();
+    let is_likely =
+        |meta: std::fs::Metadata| meta.is_file() && known.iter().any(|(_, bytes)| *bytes == meta.len());
+    if !fs_err::symlink_metadata(at).is_ok_and(is_likely) {
+        return Ok(None);
+    }
+    let (sha256, bytes) = digest::of_file(at)?;
+    Ok(known.contains(&(&sha256, bytes)).then_some((sha256, bytes)))
+}
+
+/// Switches the link of an image to its file; says whether it led elsewhere.
+pub(crate) fn link(publisher: &Publisher<'_>, image: &LockedImage) -> Result<bool, Failure> {
     let at = publisher.layout().root().join(&image.sif);
     let target = target(image);
     if fs_err::read_link(&at).is_ok_and(|own| own == Path::new(&target)) {
-        return Ok(());
+        return Ok(false);
     }
-    Ok(publisher.link(Part::Images, &at, Path::new(&target))?)
+    publisher.link(Part::Images, &at, Path::new(&target))?;
+    Ok(true)
 }
 
 /// Writes an image down in the lock. What had the same file before is no more.
