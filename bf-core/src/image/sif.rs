@@ -41,10 +41,14 @@ pub struct Header {
 
 /// Reads the SIF at `path`.
 pub fn read(path: &Path) -> Result<Header, SifError> {
+    // To open a pipe is to wait for its writer.
+    if !fs_err::metadata(path)?.is_file() {
+        return Err(SifError::NotAFile);
+    }
     let mut file = fs_err::File::open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
-        return Err(SifError::NotASif);
+        return Err(SifError::NotAFile);
     }
     parse(&mut file, metadata.len())
 }

@@ -10,6 +10,9 @@ pub enum SifError {
     /// It cannot be opened or read.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// A folder, a pipe, a device: nothing that a SIF could be in, and some of them would never end.
+    #[error("it is not a regular file")]
+    NotAFile,
     /// It is something else.
     #[error("it is not a SIF file")]
     NotASif,
