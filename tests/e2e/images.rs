@@ -206,7 +206,8 @@ fn an_image_of_a_bare_folder_needs_no_site() {
     let images = Images::new();
     let cache = images.site.path().join("bare");
     let cache = cache.to_str().unwrap();
-    let file = images.fake.join("image.sif");
+    let file = images.fake.join("name_1.sif");
+    fs_err::copy(images.fake.join("image.sif"), &file).unwrap();
     let import = ["image", "import", file.to_str().unwrap(), "--as", "engine", "--cache-dir", cache];
     let dry = [&import[..], &["--dry-run"]].concat();
     assert_eq!(images.admin(&dry).code(0).stdout_contains("1 change to be done").exit, 0);

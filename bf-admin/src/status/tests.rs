@@ -229,8 +229,8 @@ fn an_image_is_missing_present_drifted_and_damaged() {
     let site = locate::site(&testing::context(Some(&site.declared.path), None)).unwrap();
     assert_eq!(off(&site, Depth::Quick), ["image mine Missing", "site site.yaml Drifted"]);
 
-    // What is imported under another name is that image.
-    let file = dir.path().join("any.sif");
+    // What is imported by the file name of that image is it.
+    let file = dir.path().join("name_1.sif");
     fs_err::write(&file, testing::sif(1, "q.io/org/name:1")).unwrap();
     let context = Context { cache_dir: Some(site.layout.root().to_owned()), ..testing::context(None, None) };
     run(&context, &["image", "import", file.to_str().unwrap()]).unwrap();
@@ -276,7 +276,7 @@ fn a_file_that_stands_where_the_link_must_be_is_taken_over_and_kept() {
         run(&context, &words.into_iter().chain(more.iter().copied()).collect::<Vec<_>>())
     };
     // Another file does not replace it.
-    let other = dir.path().join("x.sif");
+    let other = dir.path().join("name_1.sif");
     fs_err::write(&other, testing::sif(2, "q.io/org/name:1")).unwrap();
     let failure = import(&other, &[]).unwrap_err();
     assert_eq!(failure.code, "link_in_the_way");
@@ -294,19 +294,91 @@ fn a_file_that_stands_where_the_link_must_be_is_taken_over_and_kept() {
     import(&link, &["--as", "mine"]).unwrap();
     assert_eq!(fs_err::read(site.layout.audit()).unwrap(), audit, "nothing changed");
 
-    // Now it is a link, and another content is another file.
-    import(&other, &[]).unwrap();
+    // Now it is a link, and another content is another file, if that is what is meant.
+    assert_eq!(import(&other, &[]).unwrap_err().code, "image_exists");
+    import(&other, &["--force"]).unwrap();
     assert_ne!(fs_err::metadata(&link).unwrap().ino(), inode);
     let locked = Locked::load(&site.layout).unwrap();
     assert_eq!(locked.images.keys().collect::<Vec<_>>(), ["mine"]);
     assert_eq!(fs_err::read_dir(site.layout.image_store()).unwrap().count(), 2, "the old one stays");
 
-    let foreign = dir.path().join("y.sif");
-    fs_err::write(&foreign, testing::sif(3, "other.io/org/name:1")).unwrap();
-    assert_eq!(import(&foreign, &[]).unwrap_err().code, "image_name_taken");
-    fs_err::write(&foreign, &testing::sif(3, "q.io/a:1")[..4100]).unwrap();
-    let failure = import(&foreign, &[]).unwrap_err();
+    assert_eq!(import(&other, &["--as", "yours"]).unwrap_err().code, "image_name_taken");
+    let cut = dir.path().join("y.sif");
+    fs_err::write(&cut, &testing::sif(3, "q.io/a:1")[..4100]).unwrap();
+    let failure = import(&cut, &[]).unwrap_err();
     assert_eq!((failure.code, failure.exit), ("image_damaged", bf_core::report::Exit::Invalid));
+}
+
+const LLAMA: &str = "ghcr.io/ggml-org/llama.cpp:server";
+
+#[test]
+fn what_a_file_claims_to_be_replaces_no_image() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = site(dir.path());
+    setup(&site);
+    let context = Context { cache_dir: Some(site.layout.root().to_owned()), ..testing::context(None, None) };
+    let file = |name: &str, salt, claim: &str| {
+        let path = dir.path().join(name);
+        fs_err::write(&path, testing::sif(salt, claim)).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let entry = |name: &str| Locked::load(&site.layout).unwrap().images.get(name).cloned().unwrap();
+    let find = |engine: &str| {
+        let locked = Locked::load(&site.layout).unwrap();
+        let reference = LLAMA.parse().unwrap();
+        let found = bf_core::image::find(&site.layout, &locked, engine, Some(&reference)).unwrap();
+        found.map(|sif| fs_err::read(sif.path).unwrap()[48])
+    };
+
+    let genuine = file("any.sif", 1, LLAMA);
+    run(&context, &["image", "import", &genuine, "--as", "llama_cpp"]).unwrap();
+    let own = entry("llama_cpp");
+    assert_eq!(own.sif, "images/llama.cpp_server.sif", "the engine says so as well");
+    assert_eq!((own.reference.unwrap().to_string(), find("llama_cpp")), (LLAMA.to_owned(), Some(1)));
+
+    let forged = file("notes.sif", 2, LLAMA);
+    run(&context, &["image", "import", &forged]).unwrap();
+    assert_eq!((entry("notes").sif.as_str(), entry("notes").reference), ("images/notes.sif", None));
+    assert_eq!(find("llama_cpp"), Some(1));
+    run(&context, &["image", "import", &file("more.sif", 3, LLAMA), "--as", "mine"]).unwrap();
+    assert_eq!((entry("mine").sif.as_str(), entry("mine").reference), ("images/mine.sif", None));
+
+    // For an engine's name any file will do, when that is what is said, and it is found by that name.
+    let built = file("built.sif", 4, "q.io/me/llama:2");
+    let refused = run(&context, &["image", "import", &built, "--as", "llama_cpp"]).unwrap_err();
+    assert_eq!(refused.code, "image_exists");
+    assert!(refused.message.contains(LLAMA), "{refused}");
+    run(&context, &["image", "import", &built, "--as", "llama_cpp", "--force"]).unwrap();
+    assert_eq!((find("llama_cpp"), entry("llama_cpp").reference), (Some(4), None));
+
+    // A file of images/ keeps its name, whatever it claims, and is not copied.
+    let by_hand = site.layout.image_link("mine_1.sif");
+    publish(&site, &by_hand, &testing::sif(5, "q.io/other:7"));
+    let inode = |path: &Path| std::os::unix::fs::MetadataExt::ino(&fs_err::metadata(path).unwrap());
+    let before = inode(&by_hand);
+    run(&context, &["image", "import", by_hand.to_str().unwrap()]).unwrap();
+    assert_eq!((entry("mine_1").sif.as_str(), inode(&by_hand)), ("images/mine_1.sif", before));
+    assert!(!site.layout.image_link("other_7.sif").exists());
+}
+
+#[test]
+fn what_is_no_regular_file_is_refused_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = site(dir.path());
+    setup(&site);
+    let context = Context { cache_dir: Some(site.layout.root().to_owned()), ..testing::context(None, None) };
+    let pipe = dir.path().join("pipe.sif");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let path = pipe.to_str().unwrap().to_owned();
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let words = |path| ["image", "import", path, "--as", "mine"];
+        let _ = done.send([path.as_str(), "/dev/zero"].map(|path| run(&context, &words(path)).unwrap_err()));
+    });
+    for failure in ended.recv_timeout(std::time::Duration::from_secs(10)).expect("it waits for a writer") {
+        assert!(failure.message.contains("is not a regular file"), "{failure}");
+        assert_eq!(failure.exit, bf_core::report::Exit::Invalid);
+    }
 }
 
 fn run(context: &Context, words: &[&str]) -> Result<bf_core::report::Exit, Failure> {

@@ -3,14 +3,16 @@
 use std::path::PathBuf;
 
 use bf_core::digest;
+use bf_core::image::Reference;
 use bf_core::report::{Exit, Failure};
-use bf_core::site::{Layout, Locked};
+use bf_core::service;
+use bf_core::site::{Layout, Locked, LockedImage};
 use clap::Args;
 
-use super::{choose, name};
+use super::name;
 use crate::cli::Context;
 use crate::commands::single;
-use crate::image::{self, Source};
+use crate::image::{self, Named, Source};
 use crate::locate;
 use crate::plan::{Change, Step, Task};
 use crate::present::{self, Depth, Disk};
@@ -21,9 +23,12 @@ pub(crate) struct Import {
     /// The SIF file
     #[arg(value_name = "FILE")]
     path: PathBuf,
-    /// What it is called in site.lock: the id of the engine that it is for [default: name_tag]
+    /// What it is called in site.lock: the id of the engine that it is for [default: the file's name]
     #[arg(long = "as", value_name = "NAME", value_parser = name)]
     name: Option<String>,
+    /// Replace the image of that name by another content
+    #[arg(long)]
+    force: bool,
     /// Say what would be done, touch nothing
     #[arg(long)]
     dry_run: bool,
@@ -38,25 +43,76 @@ impl Import {
 
     fn step(&self, layout: &Layout, locked: &Locked) -> Result<Step, Failure> {
         const KIND: &str = "image";
-        let source = Source::read(&self.path, self.name.as_deref())?;
-        let default = source.default_name();
-        let name = choose(locked, self.name.as_deref(), &source.sif, source.reference.as_ref(), default)?;
-        if let Some(own) =
-            locked.images.get(&name).filter(|own| own.bytes == source.bytes && own.sif == source.sif)
-            && image::locked_image(layout, own, Depth::Full) == Disk::Whole
-            && digest::of_file(&self.path)?.0 == own.sha256
+        let wanted = self.name.as_deref().and_then(|name| meant(layout, name));
+        let own = self.name.as_ref().and_then(|name| locked.images.get(name));
+        let named = Named { name: self.name.as_deref(), wanted: wanted.as_ref(), own };
+        let mut source = Source::read(&self.path, layout, named)?;
+        // The same content again keeps the name that users know.
+        if let Some(own) = own.filter(|_| !source.is_in_place(layout))
+            && is_content(&source, own)?
         {
-            return Ok(Step::keep(KIND, name, "already there"));
+            source.sif.clone_from(&own.sif);
+            source.reference.clone_from(&own.reference);
         }
+        let name = named_by(locked, self.name.as_deref(), &source)?;
+        let replaced = match locked.images.get(&name) {
+            Some(own) if is_content(&source, own)? => {
+                if own.sif == source.sif && image::locked_image(layout, own, Depth::Full) == Disk::Whole {
+                    return Ok(Step::keep(KIND, name, "already there"));
+                }
+                String::new()
+            }
+            Some(own) if !self.force => return Err(other_content(&name, own)),
+            Some(own) => format!(", replaces {}", shown(own)),
+            None => String::new(),
+        };
         if source.is_in_place(layout) {
             source.is_ours()?;
         } else {
             image::way(layout, &source.sif)?;
             present::space(&layout.images(), source.bytes, &format!("image {name}"))?;
         }
-        let from = source.reference.as_ref().map(|from| format!(", {from}")).unwrap_or_default();
-        let (detail, bytes) = (format!("from {}{from}", self.path.display()), source.bytes);
+        let (detail, bytes) = (format!("{}{replaced}", source.detail()), source.bytes);
         let task = Task::ImageFile(name.clone(), source);
         Ok(Step::new(KIND, name, Change::Import, detail, task).writing(bytes))
     }
+}
+
+/// What site.yaml, or an engine's definition, means by an image's name.
+fn meant(layout: &Layout, name: &str) -> Option<Reference> {
+    let declared = locate::declared_in(layout).ok().flatten();
+    let declared = declared.and_then(|mut declared| declared.images.remove(name)).unwrap_or_default();
+    let engines = service::engines(Some(layout)).unwrap_or_default();
+    image::reference(&engines, name, &declared).ok()
+}
+
+/// Whether the file is, byte by byte, what site.lock says of an image.
+fn is_content(source: &Source, own: &LockedImage) -> Result<bool, Failure> {
+    Ok(own.bytes == source.bytes && digest::of_file(&source.path)?.0 == own.sha256)
+}
+
+/// The name for site.lock: the one that was asked for, else that of the image that has the link already, else the file's.
+fn named_by(locked: &Locked, asked: Option<&str>, source: &Source) -> Result<String, Failure> {
+    let other = locked.images.iter().find(|(_, own)| own.sif == source.sif).map(|(other, _)| other);
+    match (asked, other) {
+        (Some(asked), Some(other)) if asked != other => {
+            let message = format!("{} is the file of the image {other} already", source.sif);
+            Err(Failure::new(Exit::Invalid, "image_name_taken", message)
+                .with_hint(format!("import it `--as {other}`, or call the file otherwise")))
+        }
+        (Some(asked), _) => Ok(asked.to_owned()),
+        (None, Some(other)) => Ok(other.clone()),
+        (None, None) => Ok(source.default_name()),
+    }
+}
+
+fn shown(own: &LockedImage) -> String {
+    let from = own.reference.as_ref().map_or_else(|| own.sif.clone(), ToString::to_string);
+    format!("{from} ({})", own.digest12())
+}
+
+fn other_content(name: &str, own: &LockedImage) -> Failure {
+    let message = format!("the image {name} is there already with another content: {}", shown(own));
+    Failure::new(Exit::Invalid, "image_exists", message)
+        .with_hint("--force replaces it; --as NAME imports it under another name")
 }

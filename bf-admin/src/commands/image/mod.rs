@@ -50,13 +50,13 @@ fn choose(
     locked: &Locked,
     asked: Option<&str>,
     sif: &str,
-    reference: Option<&Reference>,
+    reference: &Reference,
     default: String,
 ) -> Result<String, Failure> {
     let Some((other, own)) = locked.images.iter().find(|(_, own)| own.sif == sif) else {
         return Ok(asked.map_or(default, str::to_owned));
     };
-    let is_other_place = own.reference.as_ref().zip(reference).is_some_and(|(own, reference)| {
+    let is_other_place = own.reference.as_ref().is_some_and(|own| {
         (own.registry(), own.repository()) != (reference.registry(), reference.repository())
     });
     if asked.unwrap_or(other) == other && !is_other_place {

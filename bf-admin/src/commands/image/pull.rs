@@ -54,7 +54,7 @@ impl Pull {
         let file = reference.sif_name();
         let sif = format!("images/{file}");
         let default = file.strip_suffix(".sif").unwrap_or(&file).to_owned();
-        let name = choose(locked, self.name.as_deref(), &sif, Some(reference), default)?;
+        let name = choose(locked, self.name.as_deref(), &sif, reference, default)?;
         let own = locked.images.get(&name).filter(|own| own.whole().is_some_and(|own| own.serves(reference)));
         let disk = own.map_or(Disk::Absent, |own| image::locked_image(layout, own, Depth::Quick));
         match (own, &disk) {
