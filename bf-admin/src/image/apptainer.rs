@@ -4,18 +4,27 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use bf_core::apptainer::Apptainer;
 use bf_core::image::Reference;
 use bf_core::report::{Exit, Failure};
 use bf_core::settings::Environment;
+use walkdir::WalkDir;
 
 use super::failed;
 use crate::tether;
 
 /// How much of what it says is kept to be quoted.
 const KEPT: usize = 16 * 1024;
+
+/// How long it may say nothing and write nothing before it is ended: a registry that takes a connection and stays silent
+/// would hold the cache's lock for ever. Slow ones send something within minutes.
+const SILENCE: Duration = Duration::from_mins(15);
 
 /// What makes images on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,11 +69,11 @@ impl Maker {
             Failure::new(Exit::Failed, "program_not_started", message)
         };
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(not_started)?;
-        let held = child.stdin.take(); // as long as we live, it may
-        let said = child.stderr.take().map(|stderr| listen(stderr, tell)).unwrap_or_default();
-        let status = child.wait()?;
-        drop(held);
-        if status.success() { Ok(()) } else { Err(failed::failure(self.runtime.program(), reference, &said)) }
+        match attend(&mut child, work, SILENCE, tell)? {
+            Ended::Well => Ok(()),
+            Ended::Badly(said) => Err(failed::failure(self.runtime.program(), reference, &said)),
+            Ended::Silent => Err(failed::silent(self.runtime.program(), reference, SILENCE)),
+        }
     }
 
     fn arguments(&self, command: &mut Command, reference: &Reference, to: &Path) {
@@ -98,10 +107,68 @@ impl Maker {
     }
 }
 
-/// Reads to the end, tells each `INFO:` line, and gives the last [`KEPT`] bytes.
-fn listen(mut from: impl Read, tell: &dyn Fn(&str)) -> String {
+/// How a program ended.
+#[derive(Debug, PartialEq, Eq)]
+enum Ended {
+    Well,
+    /// With these last words.
+    Badly(String),
+    /// By us, since nothing came of it any more.
+    Silent,
+}
+
+/// Listens to a program until it ends, and ends it when it has said nothing and changed nothing in `work` for as long as
+/// `silence`. It ends when its standard input does.
+fn attend(
+    child: &mut Child,
+    work: &Path,
+    silence: Duration,
+    tell: &dyn Fn(&str),
+) -> Result<Ended, std::io::Error> {
+    let held = child.stdin.take(); // as long as we live, it may
+    let heard = AtomicU64::new(0);
+    let (done, is_done) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        let heard = &heard;
+        let watch = scope.spawn(move || {
+            let _held = held;
+            let (mut last, mut since) = ((0, 0, 0), Instant::now());
+            while is_done.recv_timeout(silence / 30) == Err(RecvTimeoutError::Timeout) {
+                let (files, bytes) = extent(work);
+                let now = (heard.load(Ordering::Relaxed), files, bytes);
+                if now != last {
+                    (last, since) = (now, Instant::now());
+                } else if since.elapsed() >= silence {
+                    return true;
+                }
+            }
+            false
+        });
+        let stderr = child.stderr.take();
+        let said = stderr.map(|stderr| listen(stderr, heard, tell)).unwrap_or_default();
+        let status = child.wait();
+        drop(done);
+        let was_silent = watch.join().unwrap_or_default();
+        Ok(match status? {
+            status if status.success() => Ended::Well,
+            _ if was_silent => Ended::Silent,
+            _ => Ended::Badly(said),
+        })
+    })
+}
+
+/// How many files are in a folder, and how many bytes. What cannot be looked into counts as nothing.
+fn extent(folder: &Path) -> (u64, u64) {
+    let entries = WalkDir::new(folder).into_iter().flatten();
+    let lengths = entries.filter_map(|entry| Some(entry.metadata().ok()?.len()));
+    lengths.fold((0, 0), |(files, bytes), length| (files + 1, bytes + length))
+}
+
+/// Reads to the end, tells each `INFO:` line, and gives the last [`KEPT`] bytes. `heard` counts all.
+fn listen(mut from: impl Read, heard: &AtomicU64, tell: &dyn Fn(&str)) -> String {
     let (mut buffer, mut line, mut kept) = ([0; 4096], Vec::new(), Vec::new());
     while let Ok(count @ 1..) = from.read(&mut buffer) {
+        heard.fetch_add(count as u64, Ordering::Relaxed);
         kept.extend_from_slice(&buffer[..count]);
         let surplus = kept.len().saturating_sub(KEPT);
         kept.drain(..surplus);
@@ -170,9 +237,28 @@ mod tests {
     fn what_it_says_is_told_and_its_end_kept() {
         let told = RefCell::new(Vec::new());
         let text = format!("INFO:    Fetching\x1b[0m\n{}\nFATAL:   no\nINFO: cut", "x".repeat(KEPT));
-        let said = listen(text.as_bytes(), &|line| told.borrow_mut().push(line.to_owned()));
+        let said =
+            listen(text.as_bytes(), &AtomicU64::new(0), &|line| told.borrow_mut().push(line.to_owned()));
         assert_eq!(told.into_inner(), ["Fetching[0m"]);
         assert!(said.len() <= KEPT && said.contains("FATAL:   no"), "{}", said.len());
+    }
+
+    #[test]
+    fn one_that_stays_silent_is_ended_and_one_at_work_is_not() {
+        let work = tempfile::tempdir().unwrap();
+        let attend = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script, "sh"]).arg(work.path());
+            let piped = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn();
+            attend(&mut piped.unwrap(), work.path(), Duration::from_secs(1), &|_| ()).unwrap()
+        };
+        // As what is tethered it ends with its standard input.
+        let begun = Instant::now();
+        assert_eq!(attend("echo connecting >&2; cat; exit 1"), Ended::Silent);
+        assert!((1..10).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+        assert_eq!(attend("for i in 1 2 3 4; do sleep 0.4; echo $i >&2; done"), Ended::Well);
+        assert_eq!(attend("for i in 1 2 3 4; do sleep 0.4; echo $i >>\"$1/layer\"; done"), Ended::Well);
+        assert_eq!(attend("echo FATAL: no >&2; exit 1"), Ended::Badly("FATAL: no\n".into()));
     }
 
     #[test]

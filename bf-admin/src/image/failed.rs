@@ -1,12 +1,26 @@
 //! What the last words of apptainer mean.
 
 use std::path::Path;
+use std::time::Duration;
 
 use bf_core::image::Reference;
 use bf_core::report::{Exit, Failure};
 
 /// As much of them as is quoted.
 const QUOTED: usize = 400;
+
+/// The failure of a pull that we ended, since nothing came of it.
+pub(super) fn silent(program: &Path, reference: &Reference, limit: Duration) -> Failure {
+    let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let minutes = limit.as_secs() / 60;
+    let message = format!(
+        "{name} said and wrote nothing for {minutes} minutes while it pulled {reference}, and was ended"
+    );
+    Failure::new(Exit::Unreachable, "registry_silent", message).with_hint(format!(
+        "see whether {} answers (a proxy or firewall may hold it), then run the command again",
+        reference.registry()
+    ))
+}
 
 /// The failure of a pull that ended otherwise than well.
 pub(super) fn failure(program: &Path, reference: &Reference, said: &str) -> Failure {
