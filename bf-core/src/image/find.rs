@@ -191,6 +191,7 @@ mod tests {
         assert_eq!(shown, [("engine", "images/name_tag.sif", true), ("hand_1", "images/hand_1.sif", false)]);
         let codes: Vec<_> = inventory.findings.iter().map(|finding| finding.code).collect();
         assert_eq!(codes, ["image_missing", "image_damaged"]);
+        assert_eq!(inventory.findings[1].hint.as_deref(), Some("remove it, or import it again"));
     }
 
     #[test]

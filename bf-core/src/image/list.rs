@@ -10,6 +10,9 @@ use super::{Digest, ImageError, Reference, Sif};
 use crate::report::{Explain, Finding};
 use crate::site::{Layout, Locked};
 
+/// What to do about a damaged file that somebody put into `images/`.
+pub const STRAY_HINT: &str = "remove it, or import it again";
+
 /// One image that can be run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ImageInfo {
@@ -68,6 +71,11 @@ pub fn list(layout: &Layout, locked: &Locked) -> Inventory {
         match open(layout, name, None, &path) {
             Ok(Some(sif)) => inventory.images.push(info(sif, shown, None, false)),
             Ok(None) => {}
+            // What nobody declared no setup mends.
+            Err(error @ ImageError::Damaged { .. }) if error.code() == "image_damaged" => {
+                let finding = Finding::warning(error.code(), error.to_string()).with_hint(STRAY_HINT);
+                inventory.warn(Finding { file: Some(path), ..finding });
+            }
             Err(error) => inventory.fault(&error, path),
         }
     }

@@ -10,7 +10,7 @@ pub mod sif;
 pub use digest::Digest;
 pub use error::ImageError;
 pub use find::{Sif, find, find_reference};
-pub use list::{ImageInfo, Inventory, list};
+pub use list::{ImageInfo, Inventory, STRAY_HINT, list};
 pub use reference::Reference;
 
 /// The ending of the name under which the image of an engine for GPUs is declared: `vllm-gpu`.
