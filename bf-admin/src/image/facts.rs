@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bf_core::image::Reference;
 use bf_core::publish::{self, PublishError};
-use bf_core::report::Failure;
+use bf_core::report::{Exit, Failure};
 use bf_core::settings::Environment;
 use bf_core::site::{DeclaredImage, Layout, Locked, LockedImage};
 
@@ -86,7 +86,9 @@ pub(crate) fn gather(
         if let Ok(wanted) = &facts.wanted
             && need != Need::Nothing
         {
-            facts.way = way(layout, &sif_path(wanted));
+            let own = facts.own.as_ref().map(|(_, own)| own);
+            facts.way = way(layout, &sif_path(wanted))
+                .and_then(|()| own.map_or(Ok(()), |own| store_way(layout, own)));
             if let (Need::Pull(_), Some((environment, https))) = (&need, maker) {
                 facts.maker = Some(Maker::find(environment, https));
             }
@@ -154,4 +156,16 @@ pub(crate) fn way(layout: &Layout, sif: &str) -> Result<(), Failure> {
         }
         result => Ok(result?),
     }
+}
+
+/// Whether an image's file in the store can be replaced. A folder of its name would not give way.
+pub(crate) fn store_way(layout: &Layout, own: &LockedImage) -> Result<(), Failure> {
+    let path = layout.image_store().join(own.store_name());
+    if !fs_err::symlink_metadata(&path).is_ok_and(|meta| meta.is_dir()) {
+        return Ok(());
+    }
+    let shown = path.display();
+    let message = format!("{shown} is a folder, where the cache must have a file of its own");
+    Err(Failure::new(Exit::Invalid, "folder_in_the_way", message)
+        .with_hint(format!("find out who made it, then move {shown} away and run the command again")))
 }

@@ -8,7 +8,7 @@ mod store;
 mod wanted;
 
 pub(crate) use apptainer::Maker;
-pub(crate) use facts::{ImageFacts, Need, gather, locked_image, way};
+pub(crate) use facts::{ImageFacts, Need, gather, locked_image, store_way, way};
 pub(crate) use import::{Named, Source};
 pub(crate) use store::{Put, enter, import, link, pull};
 pub(crate) use wanted::reference;

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use bf_core::site::{Declared, Layout, Locked};
+use bf_core::image::{STRAY_HINT, sif};
+use bf_core::site::{Declared, Layout, Locked, LockedImage};
 
 use super::{Item, State, item, setup, undeclared};
 use crate::image::{self, ImageFacts, Need};
@@ -33,12 +34,19 @@ pub(super) fn images(
         // An entry whose name now means another image is told there.
         if !entries.contains(name.as_str()) && !all.contains_key(name) {
             let disk = image::locked_image(layout, own, depth);
+            // What stands in the way is not replaced by any command of ours.
+            let way = || {
+                let failure =
+                    image::way(layout, &own.sif).and_then(|()| image::store_way(layout, own)).err()?;
+                failure.hint
+            };
             let again = || match own.whole() {
                 Some(from) => format!("`bf-admin image pull {from} --as {name} --force` mends it"),
                 None => {
                     format!("`bf-admin image import FILE --as {name}` mends it, from the file it came from")
                 }
             };
+            let again = || way().unwrap_or_else(again);
             items.extend(undeclared(KIND, name, &path, disk).map(|item| item.mended_by(again)));
             seen.insert(path);
         } else if all.contains_key(name) {
@@ -47,7 +55,43 @@ pub(super) fn images(
     }
     for path in files(&layout.images()).into_iter().filter(|path| !seen.contains(path)) {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        items.push(item(KIND, name, path, State::Unmanaged, "not declared"));
+        items.push(stray(name, path));
+    }
+    unused(items, layout, locked);
+}
+
+/// A file that somebody put there: users can run it if it is whole.
+fn stray(name: String, path: PathBuf) -> Item {
+    let is_sif = path.extension().is_some_and(|end| end == "sif");
+    let fault = is_sif.then(|| sif::read(&path).err()).flatten();
+    let detail = fault.as_ref().map_or_else(
+        || "not declared".to_owned(),
+        |fault| format!("not declared, and no image that can be run: {fault}"),
+    );
+    let hint = fault.map(|_| format!("{}: {STRAY_HINT}", path.display()));
+    Item { hint, ..item(KIND, name, path, State::Unmanaged, detail) }
+}
+
+/// What is in the store and no entry of site.lock names: what updates left for jobs that run, or anything else.
+fn unused(items: &mut Vec<Item>, layout: &Layout, locked: &Locked) {
+    const DETAIL: &str = "not used by any image: may be removed when no job uses it";
+    let store = layout.image_store();
+    // What a link leads to is not ours to list; that it is one is told among the permissions.
+    if !fs_err::symlink_metadata(&store).is_ok_and(|meta| meta.is_dir()) {
+        return;
+    }
+    let used: BTreeSet<String> = locked.images.values().map(LockedImage::store_name).collect();
+    let mut names: Vec<String> = fs_err::read_dir(&store)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| !used.contains(name))
+        .collect();
+    names.sort();
+    for name in names {
+        let path = store.join(&name);
+        items.push(item(KIND, format!(".store/{name}"), path, State::Unmanaged, DETAIL));
     }
 }
 

@@ -1,5 +1,6 @@
 use std::os::unix::fs::PermissionsExt;
 
+use bf_core::image::STRAY_HINT;
 use bf_core::publish::Policy;
 
 use super::*;
@@ -259,6 +260,48 @@ fn an_image_is_missing_present_drifted_and_damaged() {
 
     publish(&site, &site.layout.image_link("by-hand.sif"), &whole);
     assert_eq!(off(&site, Depth::Quick), ["image by-hand.sif Unmanaged"]);
+    publish(&site, &site.layout.image_link("by-hand.sif"), b"no");
+    assert_eq!(item_of(&site, "by-hand.sif").hint.unwrap().rsplit(": ").next(), Some(STRAY_HINT));
+}
+
+fn item_of(site: &Site, name: &str) -> Item {
+    let items = of(site, &program(site), Depth::Quick).unwrap().items;
+    items.into_iter().find(|item| item.name == name).unwrap()
+}
+
+#[test]
+fn what_no_image_uses_in_the_store_is_named_and_what_is_odd_there_has_the_right_hint() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = site(dir.path());
+    setup(&site);
+    let context = Context { cache_dir: Some(site.layout.root().to_owned()), ..testing::context(None, None) };
+    let file = dir.path().join("name_1.sif");
+    for salt in [1, 2] {
+        fs_err::write(&file, testing::sif(salt, "q.io/org/name:1")).unwrap();
+        run(&context, &["image", "import", file.to_str().unwrap(), "--force"]).unwrap();
+    }
+    let old = bf_core::digest::of_bytes(&testing::sif(1, "q.io/org/name:1"));
+    let old = format!(".store/{}-gzip.sif", &old[..12]);
+    let expected = ["image name_1 Unmanaged".to_owned(), format!("image {old} Unmanaged")];
+    assert_eq!(off(&site, Depth::Full), expected);
+    assert!(item_of(&site, &old).detail.contains("may be removed when no job uses it"));
+
+    // A folder where the file should be, and a link where the store should be: nothing is written over or through them.
+    let stored = fs_err::canonicalize(site.layout.image_link("name_1.sif")).unwrap();
+    fs_err::remove_file(&stored).unwrap();
+    fs_err::create_dir(&stored).unwrap();
+    fs_err::set_permissions(&stored, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let item = item_of(&site, "name_1");
+    assert!(item.hint.as_ref().unwrap().contains("move "), "{item:?}");
+    let pull = ["image", "pull", "q.io/org/name:1", "--force"];
+    assert_eq!(run(&context, &pull).unwrap_err().code, "folder_in_the_way");
+    fs_err::remove_dir(&stored).unwrap();
+    let elsewhere = site.layout.images().join("elsewhere");
+    fs_err::rename(site.layout.image_store(), &elsewhere).unwrap();
+    fs_err::os::unix::fs::symlink("elsewhere", site.layout.image_store()).unwrap();
+    let item = item_of(&site, "name_1");
+    assert!(item.hint.as_ref().unwrap().contains("`rm "), "{item:?}");
+    assert_eq!(run(&context, &pull).unwrap_err().code, "link_in_the_way");
 }
 
 #[test]

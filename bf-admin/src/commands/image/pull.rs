@@ -72,6 +72,7 @@ impl Pull {
             _ => {}
         }
         image::way(layout, &sif)?;
+        own.map_or(Ok(()), |own| image::store_way(layout, own))?;
         let maker = Maker::find(&context.environment, !self.no_https)?;
         let why = match disk {
             Disk::Damaged(why) => format!(": {why}"),
