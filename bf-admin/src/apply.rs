@@ -110,7 +110,7 @@ pub(crate) fn apply(
     printer: Printer,
 ) -> Done {
     let (mut actions, mut failures) = (Vec::new(), Vec::new());
-    for Step { mut action, task } in steps {
+    for Step { mut action, task, .. } in steps {
         match one(publisher, locked, task, printer) {
             Err(failure) => {
                 action.fail(&failure);

@@ -11,6 +11,7 @@ mod plan;
 mod present;
 mod printer;
 mod session;
+mod space;
 mod status;
 #[cfg(test)]
 mod testing;

@@ -130,6 +130,8 @@ pub(crate) struct Step {
     pub(crate) action: Action,
     /// What is done.
     pub(crate) task: Task,
+    /// How many bytes are written that the cache does not have yet, where that is known beforehand.
+    pub(crate) needs: u64,
 }
 
 impl Step {
@@ -150,7 +152,7 @@ impl Step {
             message: None,
             hint: None,
         };
-        Self { action, task }
+        Self { action, task, needs: 0 }
     }
 
     pub(crate) fn keep(kind: &'static str, name: impl Into<String>, detail: impl Into<String>) -> Self {
@@ -170,6 +172,13 @@ impl Step {
 
     pub(crate) fn writing(mut self, bytes: u64) -> Self {
         self.action.bytes = Some(bytes);
+        self.needs = bytes;
+        self
+    }
+
+    /// Of what it writes the cache has all but so much.
+    fn needing(mut self, bytes: u64) -> Self {
+        self.needs = self.needs.min(bytes);
         self
     }
 }
@@ -260,6 +269,7 @@ fn model(wanted: &DeclaredModel, commit: Option<&str>, facts: &ModelFacts) -> St
         Some(Err(failure)) => Step::fail(KIND, name, Change::Import, failure),
         Some(Ok(source)) => {
             import(&wanted.repo, commit, &facts.disk, source.commit.as_deref(), &source.source)
+                .needing(source.needed)
         }
         None if facts.disk == Disk::Whole => Step::keep(KIND, name, short(commit.unwrap_or_default())),
         None if facts.loadable && commit.is_none() => {

@@ -15,7 +15,6 @@ use bf_core::settings::Environment;
 use bf_core::site::{Layout, Locked, LockedEngine, LockedFile};
 use bf_core::spec::ResourceSpecs;
 use bf_core::{digest, publish};
-use nix::sys::statvfs::statvfs;
 use walkdir::WalkDir;
 
 use crate::engine::{self, Interpreter};
@@ -87,6 +86,8 @@ pub(crate) struct ModelFacts {
 pub(crate) struct SourceFacts {
     /// The files.
     pub(crate) source: Source,
+    /// How much of them the cache does not have yet.
+    pub(crate) needed: u64,
     /// Their commit; read only when it decides something.
     pub(crate) commit: Option<String>,
 }
@@ -253,25 +254,6 @@ pub(crate) fn native(layout: &Layout, id: &str) -> Result<Native, Failure> {
         Failure::new(Exit::Invalid, "engine_not_native", message)
             .with_hint("in site.yaml, declare it under `images` instead of `engines`")
     })
-}
-
-/// Refuses what does not fit on the filesystem of a folder that may not exist yet. `what`: `model org/name`.
-pub(crate) fn space(folder: &Path, needed: u64, what: &str) -> Result<(), Failure> {
-    let Some(existing) = folder.ancestors().find(|folder| folder.exists()) else { return Ok(()) };
-    let stat = statvfs(existing).map_err(io::Error::from)?;
-    let free = stat.blocks_available().saturating_mul(stat.fragment_size());
-    if needed <= free {
-        return Ok(());
-    }
-    let shown = bf_core::report::human_bytes;
-    let message = format!(
-        "there is no space for {what}: it needs {}, {} has {}",
-        shown(needed),
-        folder.display(),
-        shown(free)
-    );
-    Err(Failure::new(Exit::CannotCreate, "no_space", message)
-        .with_hint("free space on that filesystem and run the command again"))
 }
 
 /// Compares one file of the lock, which is no link.

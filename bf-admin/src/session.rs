@@ -9,8 +9,9 @@ use bf_core::lock::SiteGuard;
 use bf_core::publish::{Policy, Publisher, clear_parts, set_mode};
 use bf_core::report::{Exit, Failure};
 use bf_core::site::{Declared, Layout};
+use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{Gid, Group, Uid, User};
+use nix::unistd::{AccessFlags, Gid, Group, Uid, User, access};
 
 /// How far a missing cache may be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,22 +72,55 @@ fn closed(layout: &Layout, failure: Failure) -> Failure {
     }
     let user = bf_core::host::user();
     let message = format!("the cache {} cannot be changed by {user}", layout.root().display());
-    let owner = fs_err::metadata(layout.root()).ok().map(|metadata| metadata.uid());
-    let owner = owner.and_then(|uid| User::from_uid(Uid::from_raw(uid)).ok().flatten());
-    let owner = owner.map_or_else(|| "its owner".to_owned(), |owner| owner.name);
-    Failure { message, ..failure }.with_hint(format!("run the command as {owner}"))
+    let hint = match owner(layout) {
+        Some(owner) => format!("run it as {owner}, who owns the cache"),
+        None => "run it as the owner of the cache".to_owned(),
+    };
+    Failure { message, ..failure }.with_hint(hint)
 }
 
-/// Makes the cache's folder if it is missing. What is there keeps its mode: whom it lets through is the site's choice.
-fn make_folder(root: &Path, make: Make, policy: Policy) -> io::Result<()> {
-    let missing: Vec<&Path> = root.ancestors().take_while(|folder| !folder.exists()).collect();
-    if make == Make::Itself && missing.len() > 1 {
-        let parent = root.parent().unwrap_or(root);
+/// Who writes into the cache: the owner of its locks. The folder itself may have been made for him by somebody else.
+fn owner(layout: &Layout) -> Option<String> {
+    let known = [layout.locks(), layout.site_lock(), layout.root().to_owned()];
+    let uid = known.iter().find_map(|path| fs_err::symlink_metadata(path).ok())?.uid();
+    let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
+    Some(user.map_or_else(|| format!("user {uid}"), |user| user.name))
+}
+
+/// Whether a run could change the cache, or make it: says beforehand what the run itself would.
+pub(crate) fn writable(layout: &Layout, make: Make) -> Result<(), Failure> {
+    let root = layout.root();
+    made_in(root, make)?;
+    let Some(existing) = root.ancestors().find(|folder| folder.exists()) else { return Ok(()) };
+    match access(existing, AccessFlags::W_OK | AccessFlags::X_OK) {
+        Ok(()) => Ok(()),
+        Err(errno) => Err(refusal(layout, existing, errno)),
+    }
+}
+
+fn refusal(layout: &Layout, folder: &Path, errno: Errno) -> Failure {
+    let error = io::Error::from(errno);
+    let message = format!("{} cannot be written to: {error}", folder.display());
+    let failure = Failure::from(io::Error::new(error.kind(), message));
+    if folder == layout.root() { closed(layout, failure) } else { failure }
+}
+
+/// Refuses to make more than the cache's own folder, where that may be a typing error.
+fn made_in(root: &Path, make: Make) -> io::Result<()> {
+    let parent = root.parent().unwrap_or(root);
+    if make == Make::Itself && !parent.exists() {
         return Err(io::Error::new(
             io::ErrorKind::NotFound,
             format!("the folder {} does not exist, and the cache is to be made in it", parent.display()),
         ));
     }
+    Ok(())
+}
+
+/// Makes the cache's folder if it is missing. What is there keeps its mode: whom it lets through is the site's choice.
+fn make_folder(root: &Path, make: Make, policy: Policy) -> io::Result<()> {
+    made_in(root, make)?;
+    let missing: Vec<&Path> = root.ancestors().take_while(|folder| !folder.exists()).collect();
     for folder in missing.into_iter().rev() {
         match std::fs::DirBuilder::new().mode(0o755).create(folder) {
             Ok(()) => {
@@ -151,6 +185,30 @@ mod tests {
         assert_eq!(fs_err::metadata(layout.root()).unwrap().permissions().mode() & 0o7777, 0o755);
         go(Make::Itself, Some("ok: 1 change")).unwrap();
         assert!(fs_err::read_to_string(layout.audit()).unwrap().contains("ok: 1 change"));
+    }
+
+    #[test]
+    fn a_run_that_would_be_refused_is_refused_beforehand_and_told_who_may() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path());
+        assert_eq!(writable(&layout, Make::Itself), Ok(()));
+        let read_only = refusal(&layout, dir.path(), Errno::EROFS);
+        assert_eq!((read_only.exit, read_only.code), (Exit::CannotCreate, "read_only"));
+        let missing = Layout::new(dir.path().join("a/b"));
+        assert_eq!(writable(&missing, Make::Itself).unwrap_err().exit, Exit::NotFound);
+        assert_eq!(writable(&missing, Make::WithParents), Ok(()));
+
+        fs_err::create_dir(layout.locks()).unwrap();
+        if nix::unistd::geteuid().is_root() {
+            // The folder was made by root, and the cache by somebody else.
+            fs_err::os::unix::fs::chown(layout.locks(), Some(54_321), None).unwrap();
+            let closed = refusal(&layout, dir.path(), Errno::EACCES);
+            assert_eq!(closed.exit, Exit::Permission);
+            assert_eq!(closed.hint.unwrap(), "run it as user 54321, who owns the cache");
+        } else {
+            fs_err::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o555)).unwrap();
+            assert_eq!(writable(&layout, Make::Itself).unwrap_err().exit, Exit::Permission);
+        }
     }
 
     #[test]

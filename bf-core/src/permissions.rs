@@ -63,7 +63,7 @@ pub fn check(layout: &Layout) -> io::Result<Vec<Problem>> {
                 let path = error.path().unwrap_or(layout.root()).to_owned();
                 problems.push(Problem {
                     message: format!("cannot be looked into: {error}"),
-                    hint: "run this as the owner of the cache".into(),
+                    hint: format!("run it as {}, who owns the cache", name(owner)),
                     mode: "?".into(),
                     path,
                     above_cache: false,

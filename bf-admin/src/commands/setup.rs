@@ -16,6 +16,7 @@ use crate::plan::{Section, Step, plan};
 use crate::present::{self, Ask, Depth};
 use crate::printer;
 use crate::session::{self, Make};
+use crate::space;
 
 /// Options of `setup`.
 #[derive(Debug, Args)]
@@ -53,6 +54,7 @@ impl Setup {
         let policy = session::policy(Some(&site.declared))?;
         let mut done = if self.dry_run {
             clear_parts(&site.layout)?;
+            session::writable(&site.layout, Make::WithParents)?;
             let locked = Locked::load(&site.layout)?;
             Done::planned(self.steps(context, &site, &locked, &updates)?, site.layout.root().to_owned())
         } else {
@@ -92,7 +94,7 @@ impl Setup {
             only: &self.only,
         };
         let present = present::gather(site, locked, &ask)?;
-        Ok(plan(&site.declared, locked, &present, &self.only))
+        Ok(space::fit(&site.layout, plan(&site.declared, locked, &present, &self.only)))
     }
 
     /// What `--update` is about. Of something that is not declared, or has no source, it would do nothing in silence.

@@ -17,6 +17,7 @@ pub(super) fn run(
     step: impl FnOnce(&Locked) -> Result<Step, Failure>,
 ) -> Result<Exit, Failure> {
     let done = if dry_run {
+        session::writable(layout, Make::Itself)?;
         let locked = Locked::load(layout)?;
         Done::planned(vec![step(&locked)?], layout.root().to_owned())
     } else {

@@ -37,7 +37,7 @@ fn engine_facts(disk: Disk) -> EngineFacts {
 fn source(commit: Option<&str>) -> SourceFacts {
     let file = SourceFile { path: "a.gguf".into(), file: "/dl/a.gguf".into(), bytes: 7 };
     let source = Source { named: "/dl".into(), files: vec![file], skipped: vec![] };
-    SourceFacts { source, commit: commit.map(String::from) }
+    SourceFacts { source, needed: 7, commit: commit.map(String::from) }
 }
 
 fn model_facts(disk: Disk, source: Option<Result<SourceFacts, Failure>>) -> ModelFacts {

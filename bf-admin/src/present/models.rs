@@ -9,6 +9,7 @@ use bf_core::site::{DeclaredModel, Layout, Locked, LockedModel};
 
 use super::{Depth, Disk, ModelFacts, SourceFacts, files};
 use crate::import::{self, Source};
+use crate::space;
 
 pub(super) fn model(
     layout: &Layout,
@@ -69,9 +70,9 @@ pub(crate) fn source(
     apart(layout, path)?;
     import::clear(layout, &layout.models().join(id.folder_name()))?;
     let source = Source::read(path, id, format)?;
-    space(layout, id, &source)?;
+    let needed = new_bytes(layout, id, &source)?;
     let commit = if compare { Some(source.commit()?) } else { None };
-    Ok(SourceFacts { source, commit })
+    Ok(SourceFacts { source, needed, commit })
 }
 
 /// Refuses a source that is a part of the cache, or that the cache is a part of: the cache would be copied into itself.
@@ -89,8 +90,8 @@ fn apart(layout: &Layout, path: &Path) -> Result<(), Failure> {
         .with_hint("name the folder that holds this model's files, outside of the cache"))
 }
 
-/// Refuses what does not fit. Files of a length that the model's blobs have already are taken to be there.
-fn space(layout: &Layout, id: &ModelId, source: &Source) -> Result<(), Failure> {
+/// Refuses what does not fit, and gives how much there is to write. Files of a length that the model's blobs have already are taken to be there.
+fn new_bytes(layout: &Layout, id: &ModelId, source: &Source) -> Result<u64, Failure> {
     let blobs = layout.models().join(id.folder_name()).join("blobs");
     let there: BTreeSet<u64> = fs_err::read_dir(blobs)
         .into_iter()
@@ -99,5 +100,6 @@ fn space(layout: &Layout, id: &ModelId, source: &Source) -> Result<(), Failure> 
         .filter_map(|entry| Some(entry.metadata().ok()?.len()))
         .collect();
     let needed = source.files.iter().map(|file| file.bytes).filter(|bytes| !there.contains(bytes)).sum();
-    super::space(&layout.models(), needed, &format!("model {id}"))
+    space::check(&layout.models(), needed, &format!("model {id}"))?;
+    Ok(needed)
 }

@@ -15,7 +15,8 @@ use crate::commands::single;
 use crate::image::{self, Named, Source};
 use crate::locate;
 use crate::plan::{Change, Step, Task};
-use crate::present::{self, Depth, Disk};
+use crate::present::{Depth, Disk};
+use crate::space;
 
 /// Options of `image import`.
 #[derive(Debug, Args)]
@@ -70,7 +71,7 @@ impl Import {
             source.is_ours()?;
         } else {
             image::way(layout, &source.sif)?;
-            present::space(&layout.images(), source.bytes, &format!("image {name}"))?;
+            space::check(&layout.images(), source.bytes, &format!("image {name}"))?;
         }
         let (detail, bytes) = (format!("{}{replaced}", source.detail()), source.bytes);
         let task = Task::ImageFile(name.clone(), source);
