@@ -98,12 +98,18 @@ impl Refused {
             let _ = self.error.print();
             return if asked { Exit::Ok } else { Exit::Usage };
         }
-        let text = self.error.to_string();
-        let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        let failure = Failure::new(Exit::Usage, "usage", first)
+        let failure = Failure::new(Exit::Usage, "usage", sentence(&self.error.to_string()))
             .with_hint("`bf-admin --help` lists the commands, `bf-admin COMMAND --help` the options of one");
         Printer::new(self.format).finish(Err(failure))
     }
+}
+
+/// The first line of what clap says, and the indented ones behind it: the arguments that it is about.
+fn sentence(text: &str) -> String {
+    let mut lines = text.lines();
+    let first = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    let about: Vec<&str> = lines.take_while(|line| line.starts_with(' ')).map(str::trim).collect();
+    if about.is_empty() { first } else { format!("{first} {}", about.join(", ")) }
 }
 
 #[cfg(test)]
@@ -115,6 +121,21 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_missing_is_part_of_the_sentence() {
+        let said = |words: &[&str]| {
+            let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+            sentence(&parse(&words).unwrap_err().error.to_string())
+        };
+        assert_eq!(
+            said(&["bf-admin", "model", "import"]),
+            "the following required arguments were not provided: --as <ORG/NAME>, <DIR|FILE>"
+        );
+        assert_eq!(said(&["bf-admin", "--nonsense"]), "unexpected argument '--nonsense' found");
+        let value = said(&["bf-admin", "setup", "--only", "nothing"]);
+        assert!(value.contains("'nothing'") && value.contains("[possible values: "), "{value}");
     }
 
     #[test]
