@@ -37,7 +37,7 @@ impl Done {
         let failures = steps
             .iter()
             .filter_map(|step| match &step.task {
-                Task::Fail(failure) => Some(failure.clone()),
+                Task::Fail(failure) => Some(named(&step.action, failure.clone())),
                 _ => None,
             })
             .collect();
@@ -73,6 +73,34 @@ impl Done {
     }
 }
 
+/// Of several models, the failure of one must say of which: its message often knows a file only.
+fn named(action: &Action, failure: Failure) -> Failure {
+    if action.kind != "model" || failure.message.contains(&action.name) {
+        return failure;
+    }
+    Failure { message: format!("model {}: {}", action.name, failure.message), ..failure }
+}
+
+/// As much of a message as a table has room for: its first line, or what of it ends where a clause does.
+fn clause(message: &str) -> String {
+    const WIDTH: usize = 70;
+    let line = message.lines().next().unwrap_or_default();
+    if line.chars().count() <= WIDTH {
+        return line.to_owned();
+    }
+    let end = line.char_indices().nth(WIDTH).map_or(line.len(), |(end, _)| end);
+    let head = &line[..end];
+    match [": ", "; ", ", ", " ("].iter().filter_map(|mark| head.rfind(mark)).max() {
+        Some(end) if end > 0 => head[..end].to_owned(),
+        _ => format!("{}...", head[..head.rfind(' ').unwrap_or(end)].trim_end()),
+    }
+}
+
+/// The failures, each once: three images that need the same program fail for the same reason.
+pub(crate) fn told(failures: &[Failure]) -> impl Iterator<Item = &Failure> {
+    failures.iter().enumerate().filter(|(at, one)| !failures[..*at].contains(one)).map(|(_, one)| one)
+}
+
 fn changes(number: usize) -> String {
     if number == 1 { "1 change".into() } else { format!("{number} changes") }
 }
@@ -89,7 +117,7 @@ impl Report for Done {
                 action.kind.to_owned(),
                 action.name.clone(),
                 action.bytes.map(human_bytes).unwrap_or_default(),
-                action.message.clone().unwrap_or_else(|| action.detail.clone()),
+                action.message.as_deref().map_or_else(|| action.detail.clone(), clause),
             ]
         });
         table(out, &["ACTION", "KIND", "NAME", "SIZE", "DETAIL"], rows)?;
@@ -97,7 +125,9 @@ impl Report for Done {
             (0, 0, _) => writeln!(out, "nothing to do"),
             (0, changed, true) => writeln!(out, "{} to be done", changes(changed)),
             (0, changed, false) => writeln!(out, "{}", changes(changed)),
-            (failed, changed, _) => writeln!(out, "{}, {failed} failed", changes(changed)),
+            (failed, 0, true) => writeln!(out, "{failed} would fail"),
+            (failed, changed, true) => writeln!(out, "{} to be done, {failed} would fail", changes(changed)),
+            (failed, changed, false) => writeln!(out, "{}, {failed} failed", changes(changed)),
         }
     }
 }
@@ -114,7 +144,7 @@ pub(crate) fn apply(
         match one(publisher, locked, task, printer) {
             Err(failure) => {
                 action.fail(&failure);
-                failures.push(failure);
+                failures.push(named(&action, failure));
             }
             Ok(Some(kept)) => {
                 action.change = Change::Keep;
@@ -185,4 +215,47 @@ fn write_lock(publisher: &Publisher<'_>, locked: &Locked) -> Result<(), Failure>
         publisher.file(Part::Top, &path, text.as_bytes())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(done: &Done) -> String {
+        let mut out = Vec::new();
+        done.text(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_dry_run_says_what_would_be_and_a_table_has_short_lines() {
+        let long = format!("/data/{} cannot be imported: it is cut off, and more of it", "x/".repeat(12));
+        let damaged = Failure::new(Exit::Invalid, "model_damaged", format!("{long}{}", " and on".repeat(30)));
+        let missing = Failure::new(Exit::Unreachable, "apptainer_not_found", "neither is in PATH");
+        let steps = vec![
+            Step::new("site", "site.yaml", Change::Publish, "", Task::Site(String::new())),
+            Step::fail("model", "org/name", Change::Import, &damaged),
+            Step::fail("image", "a", Change::Pull, &missing),
+            Step::fail("image", "b", Change::Pull, &missing),
+        ];
+        let done = Done::planned(steps, "/c".into());
+        let shown = text(&done);
+        assert!(shown.ends_with("\n1 change to be done, 3 would fail\n"), "{shown}");
+        assert!(shown.lines().all(|line| line.len() < 110), "{shown}");
+        assert!(shown.contains("cannot be imported: it is cut off\n"), "{shown}");
+        let told: Vec<_> = told(&done.failures).map(|failure| failure.message.as_str()).collect();
+        assert_eq!(told.len(), 2);
+        assert!(told[0].starts_with("model org/name: /data/") && told[0].ends_with(" and on"), "{told:?}");
+
+        let done = Done { dry_run: false, ..done };
+        assert!(text(&done).ends_with("\n1 change, 3 failed\n"));
+    }
+
+    #[test]
+    fn a_clause_ends_where_words_do() {
+        assert_eq!(clause("short: all of it\nmore"), "short: all of it");
+        assert_eq!(clause(&format!("one, {}", "w".repeat(80))), "one");
+        assert_eq!(clause(&"word ".repeat(20)), format!("{}...", "word ".repeat(14).trim_end()));
+        assert!(clause(&"\u{e4}".repeat(100)).chars().count() <= 73);
+    }
 }

@@ -66,12 +66,12 @@ impl Setup {
                 Ok((done, line))
             })?
         };
-        done.site = Some(site.shown.clone());
+        done.site = Some(site.declared.path.clone());
         if !self.dry_run {
             warn_of_permissions(&site)?;
         }
         context.printer.print(&done)?;
-        for failure in &done.failures {
+        for failure in apply::told(&done.failures) {
             context.printer.partial_failure(failure);
         }
         Ok(done.exit())
