@@ -58,7 +58,8 @@ pub(crate) fn import(publisher: &Publisher<'_>, locked: &Locked, source: &Source
     let staged = stage.path().join("image.sif");
     // A file that somebody put where the link must be is not copied: it gets its name in the store, and jobs that
     // run from it keep it.
-    let hashed = if source.is_in_place(publisher.layout()) {
+    let in_place = source.is_in_place(publisher.layout());
+    let hashed = if in_place {
         fs_err::hard_link(&source.path, &staged)?;
         digest::of_file(&staged)?
     } else {
@@ -75,7 +76,16 @@ pub(crate) fn import(publisher: &Publisher<'_>, locked: &Locked, source: &Source
         bytes,
         compression: compression(&header),
     };
-    publish(publisher, locked, &staged, image)
+    publish(publisher, locked, &staged, image).map_err(|failure| {
+        if !in_place || failure.code != "link_in_the_way" {
+            return failure;
+        }
+        // It cannot become the store's file, which is there, and jobs may run from either.
+        let shown = source.path.display();
+        failure.with_hint(format!(
+            "the store has this very content already: when no job runs from {shown}, move it away and import it from there"
+        ))
+    })
 }
 
 fn compression(header: &sif::Header) -> String {

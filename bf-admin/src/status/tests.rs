@@ -402,6 +402,16 @@ fn what_a_file_claims_to_be_replaces_no_image() {
     run(&context, &["image", "import", by_hand.to_str().unwrap()]).unwrap();
     assert_eq!((entry("mine_1").sif.as_str(), inode(&by_hand)), ("images/mine_1.sif", before));
     assert!(!site.layout.image_link("other_7.sif").exists());
+
+    // A copy of what the store has, where the link was, is not thrown away: jobs may run from it.
+    fs_err::remove_file(&by_hand).unwrap();
+    publish(&site, &by_hand, &testing::sif(5, "q.io/other:7"));
+    let refused = run(&context, &["image", "import", by_hand.to_str().unwrap()]).unwrap_err();
+    assert!(refused.hint.as_ref().unwrap().contains("move it away"), "{refused:?}");
+    let moved = dir.path().join("mine_1.sif");
+    fs_err::rename(&by_hand, &moved).unwrap();
+    run(&context, &["image", "import", moved.to_str().unwrap()]).unwrap();
+    assert_eq!(inode(&by_hand), before);
 }
 
 #[test]
