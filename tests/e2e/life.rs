@@ -11,8 +11,10 @@ fn a_service_starts_answers_stops_and_leaves_nothing() {
     let service = site.healthy(&["--name", "first"]);
     let processes = service.processes();
 
-    let answer =
-        site.user(["chat", &service.id, "-m", "What is the capital of France?", "--json"]).code(0).json();
+    let answer = site
+        .user(["chat", &service.id, "-m", "What is the capital of France?", "--max-tokens", "64", "--json"])
+        .code(0)
+        .json();
     assert!(!answer["answer"].as_str().unwrap().trim().is_empty(), "{answer}");
     assert!(answer["usage"]["completion_tokens"].as_u64().unwrap() > 0, "{answer}");
     // There is one service: it need not be named. A script gets the answer and nothing else.

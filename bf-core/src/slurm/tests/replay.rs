@@ -1,7 +1,9 @@
 //! Programs that say again what a real Slurm said.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use crate::settings::Environment;
 use crate::slurm::Slurm;
@@ -96,9 +98,13 @@ impl Replay {
 
     pub(super) fn program(&self, name: &str, script: &str) {
         let file = self.folder.path().join(name);
-        fs_err::write(&file, script).unwrap();
-        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        fs_err::set_permissions(&file, executable).unwrap();
+        // Written by another process: what a test beside this one starts just then would inherit a file that is open for writing,
+        // and nobody could execute it until that has ended.
+        let mut write = Command::new("/bin/sh");
+        write.args(["-c", "cat >\"$0\" && chmod 755 \"$0\""]).arg(&file).stdin(Stdio::piped());
+        let mut child = write.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+        assert!(child.wait().unwrap().success());
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
