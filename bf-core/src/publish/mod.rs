@@ -3,7 +3,12 @@
 //! Nothing is ever visible half-done. Everything is made in the staging folder of its part of the cache (0700, same
 //! device), flushed, given its modes whatever the umask, and renamed to its final name. A killed run leaves
 //! only staged things, which the next holder of the lock removes.
+//!
+//! Immediately before each rename it is asked whether the lock is still held, and each rename is out of a folder, or into one, that
+//! has the name of this holder's claim. Who takes over moves that folder away first, so that what was only paused publishes nothing:
+//! see [`crate::lock`].
 
+mod left;
 mod modes;
 mod stage;
 mod way;
@@ -12,12 +17,10 @@ pub use modes::{Content, Policy, private_folder, set_mode};
 pub use stage::Stage;
 pub use way::{PublishError, clear, clear_link, clear_parts};
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
-
-use crate::lock::SiteGuard;
+use crate::lock::{SiteGuard, refresh};
 use crate::site::{Layout, Part};
 
 /// Publishes into one cache, for as long as its lock is held.
@@ -28,17 +31,27 @@ pub struct Publisher<'a> {
 }
 
 impl<'a> Publisher<'a> {
-    /// Removes what killed runs left in the staging folders, makes the folders of the parts, and is ready.
+    /// Removes what others have in the staging folders, runs that were killed and runs that were paused and have lost the lock; makes
+    /// the folders of the parts, and is ready.
+    ///
+    /// Only now what is in the cache may be read: until here an older holder may have published something.
     pub fn new(guard: &'a SiteGuard, policy: Policy) -> Result<Self, PublishError> {
         let publisher = Self { guard, policy };
-        clear_parts(publisher.layout())?;
+        let layout = publisher.layout();
+        clear_parts(layout)?;
         for part in Part::ALL {
-            publisher.folder(&publisher.layout().part(part))?;
-            let staging = publisher.layout().staging(part);
+            publisher.folder(&layout.part(part))?;
+            let staging = layout.staging(part);
             private_folder(&staging)?;
-            for left in fs_err::read_dir(&staging)? {
-                remove(&left?.path())?;
-            }
+            left::clean(guard, &staging)?;
+        }
+        guard.check()?;
+        // What another host has changed a moment ago this one may not know yet.
+        for path in [layout.root(), &layout.site_lock(), &layout.site_yaml(), &layout.resource_specs()] {
+            refresh(path);
+        }
+        for part in Part::ALL {
+            refresh(&layout.part(part));
         }
         Ok(publisher)
     }
@@ -63,7 +76,7 @@ impl<'a> Publisher<'a> {
             if way::is_folder(&folder)? {
                 continue;
             }
-            fs_err::create_dir(&folder)?;
+            self.visibly(|| fs_err::create_dir(&folder))?;
             self.policy.seal_folder(&folder)?;
             flush_parent(&folder)?;
         }
@@ -71,19 +84,37 @@ impl<'a> Publisher<'a> {
     }
 
     /// A new, empty staging folder in `part`. It is removed when dropped.
-    pub fn stage(&self, part: Part) -> io::Result<Stage> {
-        Stage::new(&self.layout().staging(part))
+    ///
+    /// # Errors
+    /// [`PublishError::Lock`] when somebody has taken over: what would be made could not be published.
+    pub fn stage(&self, part: Part) -> Result<Stage, PublishError> {
+        self.guard.check()?;
+        Ok(Stage::new(&self.layout().staging(part), &self.guard.claim())?)
+    }
+
+    /// Does what others will see, if the lock is still held.
+    fn visibly(&self, act: impl FnOnce() -> io::Result<()>) -> Result<(), PublishError> {
+        self.guard.check()?;
+        self.ours(act())
+    }
+
+    /// When something failed because somebody has taken over meanwhile, that is the reason, and not the file that is gone.
+    fn ours<T>(&self, result: io::Result<T>) -> Result<T, PublishError> {
+        result.or_else(|error| {
+            self.guard.check()?;
+            Err(error.into())
+        })
     }
 
     /// Publishes a staged file or folder under its final name, which must not exist yet or be a file.
     ///
     /// Flushes it and sets its modes first. The folder of the final name is made if it is missing.
     pub fn publish(&self, staged: &Path, to: &Path, content: Content) -> Result<(), PublishError> {
-        self.policy.seal(staged, content)?;
+        self.ours(self.policy.seal(staged, content))?;
         if let Some(parent) = to.parent() {
             self.folder(parent)?;
         }
-        fs_err::rename(staged, to)?;
+        self.visibly(|| fs_err::rename(staged, to))?;
         Ok(flush_parent(to)?)
     }
 
@@ -91,7 +122,7 @@ impl<'a> Publisher<'a> {
     pub fn file(&self, part: Part, to: &Path, bytes: &[u8]) -> Result<(), PublishError> {
         let stage = self.stage(part)?;
         let staged = stage.path().join("file");
-        fs_err::File::create(&staged)?.write_all(bytes)?;
+        self.ours(fs_err::write(&staged, bytes))?;
         self.publish(&staged, to, Content::Data)
     }
 
@@ -108,9 +139,9 @@ impl<'a> Publisher<'a> {
         }
         let stage = self.stage(part)?;
         let staged = stage.path().join("link");
-        fs_err::os::unix::fs::symlink(target, &staged)?;
+        self.ours(fs_err::os::unix::fs::symlink(target, &staged))?;
         self.policy.seal_link(&staged)?;
-        fs_err::rename(&staged, at)?;
+        self.visibly(|| fs_err::rename(&staged, at))?;
         Ok(flush_parent(at)?)
     }
 
@@ -122,7 +153,7 @@ impl<'a> Publisher<'a> {
         }
         let stage = self.stage(part)?;
         let aside: PathBuf = stage.path().join("removed");
-        fs_err::rename(path, &aside)?;
+        self.visibly(|| fs_err::rename(path, &aside))?;
         flush_parent(path)?;
         Ok(remove(&aside)?)
     }
@@ -159,7 +190,7 @@ fn open_up(folder: &Path) -> io::Result<()> {
 fn flush_parent(path: &Path) -> io::Result<()> {
     let Some(parent) = path.parent() else { return Ok(()) };
     match fs_err::File::open(parent)?.sync_all() {
-        Err(error) if error.raw_os_error() == Some(Errno::EINVAL as i32) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
         result => result,
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::lock::LockError;
 use crate::report::{Exit, Explain};
 use crate::site::{Layout, Part};
 
@@ -22,6 +23,9 @@ pub enum PublishError {
         /// What should be there.
         wanted: &'static str,
     },
+    /// This process is not the one writer any more.
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// Anything else; the message names the path.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -31,6 +35,7 @@ impl Explain for PublishError {
     fn code(&self) -> &'static str {
         match self {
             Self::InTheWay { .. } => "link_in_the_way",
+            Self::Lock(error) => error.code(),
             Self::Io(error) => error.code(),
         }
     }
@@ -45,6 +50,7 @@ impl Explain for PublishError {
                 "nothing is written through it; find out who made it, then `rm {}` and run `bf-admin setup`",
                 path.display()
             )),
+            Self::Lock(error) => error.hint(),
             Self::Io(error) => error.hint(),
         }
     }
@@ -52,6 +58,7 @@ impl Explain for PublishError {
     fn exit(&self) -> Exit {
         match self {
             Self::InTheWay { .. } => Exit::Invalid,
+            Self::Lock(error) => error.exit(),
             Self::Io(error) => error.exit(),
         }
     }
