@@ -2,7 +2,9 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use bf_core::lock::Patience;
 use bf_core::report::{Exit, Failure, Format};
 use bf_core::settings::Environment;
 use clap::error::ErrorKind;
@@ -40,6 +42,28 @@ pub(crate) struct Globals {
     /// The shared cache [default: what site.yaml says for setup and status, else BLACKFISH_CACHE_DIR]
     #[arg(long, global = true, value_name = "DIR")]
     cache_dir: Option<PathBuf>,
+    /// Wait while somebody else changes the cache, SECONDS at most [default: be refused at once]
+    #[arg(
+        long,
+        global = true,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = ENDLESS,
+        value_parser = patience
+    )]
+    wait: Option<Patience>,
+}
+
+/// What `--wait` alone stands for.
+const ENDLESS: &str = "forever";
+
+fn patience(text: &str) -> Result<Patience, &'static str> {
+    if text == ENDLESS {
+        return Ok(Patience::Endless);
+    }
+    let seconds = text.parse().map_err(|_| "a whole number of seconds is needed")?;
+    Ok(Patience::AtMost(Duration::from_secs(seconds)))
 }
 
 /// What every command knows of the call.
@@ -51,6 +75,8 @@ pub(crate) struct Context {
     pub(crate) site: Option<PathBuf>,
     /// `--cache-dir`.
     pub(crate) cache_dir: Option<PathBuf>,
+    /// `--wait`: how long a command that changes the cache waits for others.
+    pub(crate) patience: Patience,
     /// The running bf-admin.
     pub(crate) program: PathBuf,
     /// The environment, taken once.
@@ -79,6 +105,7 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<(Context, Command), Refuse
     };
     let context = Context {
         printer: Printer::new(format),
+        patience: cli.globals.wait.unwrap_or_default(),
         site: cli.globals.site,
         cache_dir: cli.globals.cache_dir,
         // Nothing lies beside a program that does not know where it is.
@@ -136,6 +163,19 @@ mod tests {
         assert_eq!(said(&["bf-admin", "--nonsense"]), "unexpected argument '--nonsense' found");
         let value = said(&["bf-admin", "setup", "--only", "nothing"]);
         assert!(value.contains("'nothing'") && value.contains("[possible values: "), "{value}");
+    }
+
+    #[test]
+    fn one_waits_not_at_all_or_for_ever_or_for_some_time() {
+        let patience = |arguments: &[&str]| {
+            let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+            parse(&arguments).map(|(context, _)| context.patience).ok()
+        };
+        assert_eq!(patience(&["bf-admin", "setup"]), Some(Patience::None));
+        assert_eq!(patience(&["bf-admin", "--wait", "setup"]), Some(Patience::Endless));
+        let minute = Some(Patience::AtMost(Duration::from_mins(1)));
+        assert_eq!(patience(&["bf-admin", "setup", "--wait=60"]), minute);
+        assert_eq!(patience(&["bf-admin", "setup", "--wait=soon"]), None);
     }
 
     #[test]

@@ -5,13 +5,15 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 
 use bf_core::audit;
-use bf_core::lock::SiteGuard;
+use bf_core::lock::{LockError, Notice, Owner, SiteGuard};
 use bf_core::publish::{Policy, Publisher, clear_parts, set_mode};
 use bf_core::report::{Exit, Failure};
 use bf_core::site::{Declared, Layout};
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{AccessFlags, Gid, Group, Uid, User, access};
+
+use crate::cli::Context;
 
 /// How far a missing cache may be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,8 +27,8 @@ pub(crate) enum Make {
 /// Holds the lock of `layout`, does `work`, and writes down how it ended. `work` gives its result, what to write, and
 /// nothing to write when it changed nothing.
 pub(crate) fn run<T>(
+    context: &Context,
     layout: &Layout,
-    command: &[String],
     make: Make,
     policy: Policy,
     work: impl FnOnce(&Publisher<'_>) -> Result<(T, Option<String>), Failure>,
@@ -34,7 +36,9 @@ pub(crate) fn run<T>(
     // Modes are set explicitly. But a kill between making a folder and setting its mode must not leave a closed one.
     umask(Mode::from_bits_truncate(0o022));
     make_folder(layout.root(), make, policy)?;
-    let result = locked(layout, policy, work);
+    let guard = clear_parts(layout).map_err(Failure::from).and_then(|()| take(context, layout)); // the lock is in one of them
+    // Held until the line is written.
+    let result = guard.as_ref().map_err(Clone::clone).and_then(|guard| locked(guard, policy, work));
     let line = match &result {
         Ok((_, line)) => line.clone(),
         Err(failure) if matches!(failure.exit, Exit::Busy | Exit::Permission) => {
@@ -43,7 +47,7 @@ pub(crate) fn run<T>(
         Err(failure) => Some(format!("failed: {failure}")),
     };
     if let Some(line) = line
-        && let Err(error) = audit::append(layout, command, &line)
+        && let Err(error) = audit::append(layout, &context.command, &line)
         && result.is_ok()
     {
         // A change that nobody can trace is one to tell about, and one that is done.
@@ -54,15 +58,43 @@ pub(crate) fn run<T>(
     result.map(|(value, _)| value)
 }
 
+fn take(context: &Context, layout: &Layout) -> Result<SiteGuard, Failure> {
+    let tell = &mut |notice: &Notice| context.printer.progress(&said(layout, notice));
+    SiteGuard::wait(layout, context.patience, tell).map_err(|error| closed(layout, error.into()))
+}
+
+fn said(layout: &Layout, notice: &Notice) -> String {
+    let cache = layout.root().display();
+    let who = |owner: &Option<Owner>| owner.as_ref().map_or("another process".into(), Owner::to_string);
+    match notice {
+        Notice::Held(owner) => format!("waiting for {}, who changes the cache {cache}", who(owner)),
+        Notice::Silent(owner, left) => {
+            let left = left.as_secs() + 1;
+            format!(
+                "nothing is heard of {}: the cache {cache} is taken over if that is so for {left} s more",
+                who(owner)
+            )
+        }
+        Notice::TakenOver(owner) => {
+            format!("the cache {cache} was taken over from {}, who is gone", who(owner))
+        }
+    }
+}
+
 fn locked<T>(
-    layout: &Layout,
+    guard: &SiteGuard,
     policy: Policy,
     work: impl FnOnce(&Publisher<'_>) -> Result<(T, Option<String>), Failure>,
 ) -> Result<(T, Option<String>), Failure> {
-    clear_parts(layout)?; // the lock is in one of them
-    let guard = SiteGuard::take(layout).map_err(|error| closed(layout, error.into()))?;
-    let publisher = Publisher::new(&guard, policy).map_err(|error| closed(layout, error.into()))?;
-    work(&publisher)
+    let publisher = Publisher::new(guard, policy).map_err(|error| closed(guard.layout(), error.into()))?;
+    let result = work(&publisher);
+    // Who has lost the lock says so, and not which of his files were gone when he went on.
+    if !matches!(result, Ok((_, None)))
+        && let Err(error @ LockError::Lost { .. }) = guard.check()
+    {
+        return Err(error.into());
+    }
+    result
 }
 
 /// Which file was closed first says nothing to somebody who may not change the cache at all.
@@ -169,15 +201,21 @@ pub(crate) fn policy(declared: Option<&Declared>) -> Result<Policy, Failure> {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
+    use bf_core::site::Part;
+
     use super::*;
+    use crate::testing;
+
+    fn context() -> Context {
+        testing::context(None, None)
+    }
 
     #[test]
     fn a_change_is_written_down_and_no_change_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::new(dir.path().join("a/cache"));
-        let command = ["bf-admin".to_owned(), "setup".to_owned()];
         let go = |make, line: Option<&str>| {
-            run(&layout, &command, make, Policy::default(), |_| Ok(((), line.map(str::to_owned))))
+            run(&context(), &layout, make, Policy::default(), |_| Ok(((), line.map(str::to_owned))))
         };
         assert_eq!(go(Make::Itself, None).unwrap_err().exit, Exit::NotFound);
         go(Make::WithParents, None).unwrap();
@@ -216,8 +254,23 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::new(dir.path());
         let _other = SiteGuard::take(&layout).unwrap();
-        let result = run(&layout, &["bf-admin".into()], Make::Itself, Policy::default(), |_| Ok(((), None)));
+        let result = run(&context(), &layout, Make::Itself, Policy::default(), |_| Ok(((), None)));
         assert_eq!(result.unwrap_err().exit, Exit::Busy);
         assert!(fs_err::read_to_string(layout.audit()).unwrap().contains("refused: "));
+    }
+
+    #[test]
+    fn who_loses_the_lock_says_so_whatever_failed_then() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path());
+        let result = run(&context(), &layout, Make::Itself, Policy::default(), |publisher| {
+            fs_err::remove_dir_all(layout.locks()).unwrap();
+            let _other = SiteGuard::take(&layout).unwrap();
+            publisher.file(Part::Top, &layout.site_yaml(), b"").unwrap_err();
+            Ok(((), Some("failed: this and that".into())))
+        });
+        let failure = result.unwrap_err();
+        assert_eq!((failure.code, failure.exit), ("lock_lost", Exit::Busy));
+        assert!(fs_err::read_to_string(layout.audit()).unwrap().contains("lost the cache"));
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use bf_core::lock::Patience;
 use bf_core::report::Format;
 use bf_core::settings::Environment;
 
@@ -17,6 +18,7 @@ pub(crate) fn context(site: Option<&Path>, cache_dir: Option<&Path>) -> Context 
         printer: Printer::new(Format::Quiet),
         site: site.map(Path::to_owned),
         cache_dir: cache_dir.map(Path::to_owned),
+        patience: Patience::None,
         program: PathBuf::new(),
         environment: Environment::default(),
         command: vec!["bf-admin".into()],

@@ -58,7 +58,7 @@ impl Setup {
             let locked = Locked::load(&site.layout)?;
             Done::planned(self.steps(context, &site, &locked, &updates)?, site.layout.root().to_owned())
         } else {
-            session::run(&site.layout, &context.command, Make::WithParents, policy, |publisher| {
+            session::run(context, &site.layout, Make::WithParents, policy, |publisher| {
                 let mut locked = Locked::load(&site.layout)?;
                 let steps = self.steps(context, &site, &locked, &updates)?;
                 let done = apply::apply(publisher, &mut locked, steps, context.printer);

@@ -22,7 +22,7 @@ pub(super) fn run(
         Done::planned(vec![step(&locked)?], layout.root().to_owned())
     } else {
         let policy = session::policy(locate::declared_in(layout)?.as_ref())?;
-        session::run(layout, &context.command, Make::Itself, policy, |publisher| {
+        session::run(context, layout, Make::Itself, policy, |publisher| {
             let mut locked = Locked::load(layout)?;
             let step = step(&locked)?;
             let done = apply::apply(publisher, &mut locked, vec![step], context.printer);

@@ -21,7 +21,7 @@ fn site(dir: &Path) -> Site {
 
 fn setup(site: &Site) -> usize {
     let context = Context { program: program(site), ..testing::context(None, None) };
-    session::run(&site.layout, &context.command, Make::WithParents, Policy::default(), |publisher| {
+    session::run(&context, &site.layout, Make::WithParents, Policy::default(), |publisher| {
         let mut locked = Locked::load(&site.layout)?;
         let present = present::gather(site, &locked, &testing::ask(&context, Depth::Quick))?;
         let steps = plan::plan(&site.declared, &locked, &present, &[]);
