@@ -26,6 +26,16 @@ pub struct Cluster {
     tools: OnceLock<()>,
 }
 
+/// What a cluster has that most do not need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Options {
+    /// Slurm's accounting.
+    pub accounting: bool,
+    /// `/home` and `/shared` as a network filesystem: each host through a FUSE process of its own, which caches names and attributes for
+    /// 30 s, and root is nobody there. `install_tools` before anybody has looked whether they are there.
+    pub bindfs: bool,
+}
+
 /// A script of `tests/cluster`.
 fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../cluster").join(name)
@@ -36,11 +46,17 @@ impl Cluster {
     ///
     /// `Err` says why this machine cannot: the test is to be skipped. A cluster that fails to start is a failure.
     pub fn start(accounting: bool) -> Result<Self, String> {
+        Self::start_with(Options { accounting, ..Options::default() })
+    }
+
+    /// Starts a cluster of one's own with these options; as `start`.
+    pub fn start_with(options: Options) -> Result<Self, String> {
         let place = tempfile::Builder::new().prefix("bft-cluster-").tempdir_in("/var/tmp");
         // Its end removes it, and not we: it may still be mounted.
         let state = place.map_err(|error| error.to_string())?.keep();
         let mut command = Command::new(script("session"));
-        command.arg(&state).args(accounting.then_some("--accounting"));
+        command.arg(&state).args(options.accounting.then_some("--accounting"));
+        command.args(options.bindfs.then_some("--bindfs"));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Who kills all of us at once must not keep it from ending the cluster.
         command.process_group(0);

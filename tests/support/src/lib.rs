@@ -28,7 +28,7 @@ mod skip;
 mod stranger;
 mod tree;
 
-pub use cluster::Cluster;
+pub use cluster::{Cluster, Options as ClusterOptions};
 pub use download::{Download, Model, model, python};
 pub use gguf::write_gguf;
 pub use http::{Answer, Request};
