@@ -11,6 +11,7 @@
 mod accounting;
 mod admin;
 mod ends;
+mod locks;
 mod parts;
 mod secrets;
 mod services;
