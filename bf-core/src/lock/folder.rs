@@ -19,7 +19,12 @@ const NAME: &str = "site.";
 #[derive(Debug, Clone)]
 pub(super) struct Folder {
     path: PathBuf,
+    /// Makes hard links. Not fs_err's, whose errors have no number; another one in tests, for filesystems that have none or lose answers.
+    pub(super) link: Link,
 }
+
+/// What gives a file a second name, which must be free.
+pub(super) type Link = fn(&Path, &Path) -> io::Result<()>;
 
 /// A claim as it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +40,7 @@ impl Folder {
     pub(super) fn of(layout: &Layout) -> io::Result<Self> {
         let path = layout.locks();
         private_folder(&path)?;
-        Ok(Self { path })
+        Ok(Self { path, link: |from, to| std::fs::hard_link(from, to) })
     }
 
     /// The file of a generation.
@@ -89,8 +94,7 @@ impl Folder {
     }
 
     fn name(&self, staged: &Path, name: &Path, record: &Record) -> io::Result<bool> {
-        // Not fs_err, whose errors have no number.
-        let Err(error) = std::fs::hard_link(staged, name) else { return Ok(true) };
+        let Err(error) = (self.link)(staged, name) else { return Ok(true) };
         // The answer may have got lost, not the link.
         let there = self.read(record.generation)?.and_then(|claim| claim.record);
         if there.is_some_and(|own| own.token == record.token) {

@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::path::Path;
+use std::time::Duration;
 
 use walkdir::WalkDir;
 
@@ -38,12 +39,20 @@ pub(super) fn clean(guard: &SiteGuard, staging: &Path) -> Result<(), PublishErro
     Ok(())
 }
 
-/// Removes a tree. What an NFS or FUSE client keeps under another name, since a process on this host has it open, may stay until that
-/// has ended; it has no name that anybody would publish.
+/// Removes a tree, also one in which somebody is still writing: a builder whose bf-admin is paused.
+///
+/// What an NFS or FUSE client keeps under another name, since a process on this host has it open, may stay until that has ended; it has
+/// no name that anybody would publish.
 fn discard(path: &Path) -> io::Result<()> {
-    match remove(path) {
-        Err(error) if is_in_use(&error) && holds_only_open_files(path) => Ok(()),
-        result => result,
+    let mut tries = 0..20;
+    loop {
+        match remove(path) {
+            Err(error) if is_in_use(&error) && holds_only_open_files(path) => return Ok(()),
+            Err(error) if is_in_use(&error) && tries.next().is_some() => {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            result => return result,
+        }
     }
 }
 

@@ -20,6 +20,9 @@ const QUICK: Times = Times {
     poll: Duration::from_millis(5),
 };
 
+/// For holders that must be seen to live, on a machine whose disk may be busy for seconds.
+const PATIENT: Times = Times { cache: Duration::from_secs(2), ..QUICK };
+
 /// A holder who does not count up: as one that is paused, or whose host is gone.
 const PAUSED: Times = Times { renew: Duration::from_hours(1), ..QUICK };
 
@@ -38,9 +41,14 @@ fn now(layout: &Layout, me: &Owner, times: Times) -> Result<SiteGuard, LockError
 }
 
 /// Takes the lock, and waits for it; with what was told.
-fn waiting(layout: &Layout, me: &Owner, patience: Patience) -> (Result<SiteGuard, LockError>, Vec<Notice>) {
+fn waiting(
+    layout: &Layout,
+    me: &Owner,
+    times: Times,
+    patience: Patience,
+) -> (Result<SiteGuard, LockError>, Vec<Notice>) {
     let mut told = Vec::new();
-    let guard = take::take(layout, me, QUICK, patience, &mut |notice| told.push(notice.clone()));
+    let guard = take::take(layout, me, times, patience, &mut |notice| told.push(notice.clone()));
     (guard, told)
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Barrier};
 
+use nix::errno::Errno;
+
 use super::super::folder::Folder;
 use super::super::record::{Record, SIZE};
 use super::*;
@@ -70,14 +72,37 @@ fn of_many_takers_one_gets_it() {
 fn a_link_whose_answer_was_lost_is_ours_and_a_taken_name_is_not() {
     let dir = tempfile::tempdir().unwrap();
     let layout = layout(dir.path());
-    let folder = Folder::of(&layout).unwrap();
-    let record = Record::new(1, on("a")).unwrap();
-    assert!(folder.claim(&record).unwrap());
-    // The link is there and the server, asked again, says so: the token decides.
-    assert!(folder.claim(&record).unwrap());
-    assert!(!folder.claim(&Record::new(1, on("b")).unwrap()).unwrap());
-    assert_eq!(names(&layout), ["site.1"]);
-    assert_eq!(folder.read(1).unwrap().unwrap().record, Some(record));
+    // Made, and then the server was asked again, or could not be.
+    for (generation, lost) in [(1, "the name is taken"), (2, "no answer")] {
+        let mut folder = Folder::of(&layout).unwrap();
+        folder.link = match generation {
+            1 => |from, to| std::fs::hard_link(from, to).and(Err(Errno::EEXIST.into())),
+            _ => |from, to| std::fs::hard_link(from, to).and(Err(Errno::ETIMEDOUT.into())),
+        };
+        let record = Record::new(generation, on("a")).unwrap();
+        assert!(folder.claim(&record).unwrap(), "{lost}");
+        assert_eq!(folder.read(generation).unwrap().unwrap().record, Some(record));
+        folder.link = |from, to| std::fs::hard_link(from, to);
+        assert!(!folder.claim(&Record::new(generation, on("b")).unwrap()).unwrap());
+        folder.link = |_, _| Err(Errno::EIO.into());
+        assert!(folder.claim(&Record::new(generation, on("b")).unwrap()).is_err());
+    }
+    assert_eq!(names(&layout), ["site.1", "site.2"]);
+}
+
+#[test]
+fn without_hard_links_the_name_is_made_exclusively() {
+    let dir = tempfile::tempdir().unwrap();
+    let layout = layout(dir.path());
+    let mut folder = Folder::of(&layout).unwrap();
+    folder.link = |_, _| Err(Errno::EPERM.into());
+    let guard = take::claim(&layout, &folder, 1, &on("a"), QUICK).unwrap().unwrap();
+    guard.check().unwrap();
+    assert!(take::claim(&layout, &folder, 1, &on("b"), QUICK).unwrap().is_none());
+    guard.check().unwrap();
+    drop(guard);
+    take::claim(&layout, &folder, 2, &on("b"), QUICK).unwrap().unwrap().check().unwrap();
+    assert_eq!(names(&layout), ["site.2"]);
 }
 
 #[test]
@@ -121,7 +146,7 @@ fn who_waits_gets_it_when_it_is_free_or_is_told_that_it_took_too_long() {
     let dir = tempfile::tempdir().unwrap();
     let layout = layout(dir.path());
     let first = now(&layout, &on("a"), QUICK).unwrap();
-    let (refused, told) = waiting(&layout, &on("b"), Patience::AtMost(Duration::from_millis(50)));
+    let (refused, told) = waiting(&layout, &on("b"), PATIENT, Patience::AtMost(Duration::from_millis(50)));
     let error = refused.unwrap_err();
     assert!(matches!(error, LockError::Busy { waited: Some(_), .. }), "{error:?}");
     assert!(error.to_string().contains("of waiting"), "{error}");
@@ -130,7 +155,7 @@ fn who_waits_gets_it_when_it_is_free_or_is_told_that_it_took_too_long() {
         std::thread::sleep(QUICK.lease * 3); // longer than a lease: it lives
         drop(first);
     });
-    let (guard, told) = waiting(&layout, &on("b"), Patience::Endless);
+    let (guard, told) = waiting(&layout, &on("b"), PATIENT, Patience::Endless);
     guard.unwrap().check().unwrap();
     assert!(!told.iter().any(|notice| matches!(notice, Notice::TakenOver(_))), "{told:?}");
     ended.join().unwrap();

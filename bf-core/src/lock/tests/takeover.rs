@@ -1,6 +1,8 @@
 //! Takeovers: of the dead at once, of the silent after a while, and what happens to who was only paused.
 
 use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
 
 use super::super::folder::Folder;
@@ -48,11 +50,11 @@ fn a_dead_process_of_this_host_is_followed_at_once() {
 fn a_dead_process_of_another_host_is_followed_after_its_lease() {
     let dir = tempfile::tempdir().unwrap();
     let layout = layout(dir.path());
-    left_by(&layout, Owner { host: "gone".into(), ..dead() }, 1, Duration::ZERO);
     let begun = Instant::now();
-    let error = now(&layout, &on("b"), QUICK).unwrap_err();
+    left_by(&layout, Owner { host: "gone".into(), ..dead() }, 1, Duration::ZERO);
+    let error = now(&layout, &on("b"), Times::REAL).unwrap_err();
     assert!(error.to_string().contains("on gone"), "{error}");
-    let (guard, told) = waiting(&layout, &on("b"), Patience::Endless);
+    let (guard, told) = waiting(&layout, &on("b"), QUICK, Patience::Endless);
     guard.unwrap().check().unwrap();
     assert!(begun.elapsed() >= QUICK.lease, "{:?}", begun.elapsed());
     assert!(matches!(told.last(), Some(Notice::TakenOver(Some(owner))) if owner.host == "gone"), "{told:?}");
@@ -78,28 +80,33 @@ fn wrong_times_of_files_neither_end_a_living_lease_nor_save_a_dead_one() {
     let lives = now(&layout, &on("a"), PAUSED).unwrap();
     let folder = Folder::of(&layout).unwrap();
     let record = folder.read(1).unwrap().unwrap().record.unwrap();
+    let is_over = Arc::new(AtomicBool::new(false));
     let beats = std::thread::spawn({
-        let (layout, folder) = (layout.clone(), folder.clone());
+        let (layout, folder, is_over) = (layout.clone(), folder.clone(), Arc::clone(&is_over));
         move || {
-            for beat in 1..300 {
+            for beat in 1.. {
+                if is_over.load(Ordering::Relaxed) {
+                    break;
+                }
                 folder.rewrite(&Record { beat, ..record.clone() }).unwrap();
                 set_age(&layout, 1, Duration::from_hours(1));
                 std::thread::sleep(QUICK.renew / 2);
             }
         }
     });
-    let error = now(&layout, &on("b"), QUICK).unwrap_err();
+    let error = now(&layout, &on("b"), PATIENT).unwrap_err();
     assert!(matches!(error, LockError::Busy { .. }), "{error}");
-    let (refused, _) = waiting(&layout, &on("b"), Patience::AtMost(QUICK.watch() * 2));
+    let (refused, _) = waiting(&layout, &on("b"), PATIENT, Patience::AtMost(PATIENT.watch() + QUICK.lease));
     assert!(matches!(refused.unwrap_err(), LockError::Busy { .. }));
     lives.check().unwrap();
+    is_over.store(true, Ordering::Relaxed);
     beats.join().unwrap();
     // Nobody counts any more, and the claim is from the future.
     let file = std::fs::OpenOptions::new().write(true).open(layout.locks().join("site.1")).unwrap();
     file.set_modified(SystemTime::now() + Duration::from_hours(1)).unwrap();
     assert!(now(&layout, &on("b"), Times::REAL).is_err());
     let begun = Instant::now();
-    waiting(&layout, &on("b"), Patience::Endless).0.unwrap();
+    waiting(&layout, &on("b"), QUICK, Patience::Endless).0.unwrap();
     assert!(begun.elapsed() >= QUICK.watch_without_clock());
 }
 
@@ -109,9 +116,9 @@ fn a_claim_without_content_is_followed_when_its_lease_has_run_out() {
     let layout = layout(dir.path());
     Folder::of(&layout).unwrap();
     fs_err::write(layout.locks().join("site.4"), "").unwrap(); // its taker died where there are no hard links
-    let error = now(&layout, &on("b"), QUICK).unwrap_err();
+    let error = now(&layout, &on("b"), Times::REAL).unwrap_err();
     assert!(error.to_string().contains("another process"), "{error}");
-    waiting(&layout, &on("b"), Patience::Endless).0.unwrap().check().unwrap();
+    waiting(&layout, &on("b"), QUICK, Patience::Endless).0.unwrap().check().unwrap();
     assert!(names(&layout).contains(&"site.5".to_owned()));
 }
 
@@ -125,7 +132,7 @@ fn who_was_paused_publishes_nothing_and_is_told_who_took_over() {
     let staged = stage.path().join("file");
     fs_err::write(&staged, "of the old holder").unwrap();
 
-    let (taker, _) = waiting(&layout, &on("b"), Patience::Endless);
+    let (taker, _) = waiting(&layout, &on("b"), QUICK, Patience::Endless);
     let taker = taker.unwrap();
     // Not even before the taker has cleaned up.
     let to = layout.models().join("file");
@@ -170,7 +177,7 @@ fn pause() {
         let Some((layout, looks)) = pause else { return };
         *looks -= 1;
         if *looks == 0 {
-            let taker = waiting(layout, &on("b"), Patience::Endless).0.unwrap();
+            let taker = waiting(layout, &on("b"), QUICK, Patience::Endless).0.unwrap();
             let publisher = Publisher::new(&taker, Policy::default()).unwrap();
             publisher.file(Part::Top, &layout.site_yaml(), b"theirs").unwrap();
             TAKER.set(Some(taker));
@@ -217,7 +224,7 @@ fn a_taker_who_dies_half_way_is_followed() {
     let half = layout.staging(Part::Models).join("2-00ff/1234/left/inner");
     fs_err::create_dir_all(&half).unwrap();
     let guard = now(&layout, &on("b"), QUICK);
-    let guard = guard.or_else(|_| waiting(&layout, &on("b"), Patience::Endless).0).unwrap();
+    let guard = guard.or_else(|_| waiting(&layout, &on("b"), QUICK, Patience::Endless).0).unwrap();
     Publisher::new(&guard, Policy::default()).unwrap();
     assert_eq!(names(&layout), ["site.3"]);
     assert_eq!(fs_err::read_dir(layout.staging(Part::Models)).unwrap().count(), 0);
