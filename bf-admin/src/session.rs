@@ -76,7 +76,7 @@ fn said(layout: &Layout, notice: &Notice) -> String {
             )
         }
         Notice::TakenOver(owner) => {
-            format!("the cache {cache} was taken over from {}, who is gone", who(owner))
+            format!("the cache {cache} was taken over from {}, who is gone or silent", who(owner))
         }
     }
 }
