@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use bf_test_kit::{Cluster, Process, Program, Random, eventually, or_skip, skip};
+use bf_test_kit::{Cluster, ClusterOptions, Process, Program, Random, eventually, or_skip, skip};
 use nix::sys::signal::Signal;
 use nix::unistd::geteuid;
 
@@ -91,7 +91,8 @@ fn a_node_that_goes_down_is_noticed_and_comes_back() {
 
 #[test]
 fn nothing_is_left_of_a_cluster() {
-    let cluster = or_skip!(Cluster::start(false));
+    // With processes that serve its mounts.
+    let cluster = or_skip!(Cluster::start_with(ClusterOptions { bindfs: true, ..ClusterOptions::default() }));
     // Jobs, commands and mounts of all kinds are going on.
     cluster.bash("alice@login", "sbatch -c 1 -o /dev/null --wrap 'setsid sleep 300 & sleep 300'").code(0);
     cluster.bash("root@node1", "mount -t tmpfs tmpfs /mnt; setsid sleep 300 >/dev/null 2>&1 &").code(0);

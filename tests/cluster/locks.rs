@@ -158,6 +158,23 @@ fn one_works_and_the_other_waits_or_is_told_who() {
 }
 
 #[test]
+fn of_many_small_changes_none_is_lost() {
+    let place = or_skip!(Place::start());
+    let import = "for i in $(seq 8); do bf-admin --quiet model import /shared/service/small --as org/$0-$i --cache-dir $1 --wait=120 || exit; done";
+    std::thread::scope(|scope| {
+        for host in ["login", "node1", "node2"] {
+            let user = format!("blackfish@{host}");
+            let import = place.cluster.program(&user, ["bash", "-c", import, host, CACHE]);
+            scope.spawn(move || import.code(0));
+        }
+    });
+    assert_eq!((place.models().len(), place.locked().len()), (24, 24));
+    let log = fs_err::read_to_string(place.cache().join("audit.jsonl")).unwrap();
+    assert_eq!(log.lines().filter(|line| serde_json::from_str::<Value>(line).is_ok()).count(), 24, "{log}");
+    assert!(place.is_clean());
+}
+
+#[test]
 fn who_was_killed_is_followed() {
     let place = or_skip!(Place::start());
     let first = place.setup("node1", "first", &[("big", "big")], "");
