@@ -2,12 +2,10 @@
 //!
 //! site.yaml: `--site`, then `./site.yaml`, then the copy in the cache that `--cache-dir` or `BLACKFISH_CACHE_DIR` names.
 
-use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use bf_core::publish::Policy;
 use bf_core::report::{Exit, Failure};
 use bf_core::site::{self, Declared, Layout, SiteError, trusted};
 
@@ -69,16 +67,7 @@ pub(crate) fn site_or_lock(context: &Context) -> Result<Site, Failure> {
     if !layout.site_lock().is_file() {
         return Err(missing);
     }
-    let declared = Declared {
-        path: layout.site_yaml(),
-        text: String::new(),
-        cache_dir: layout.root().to_owned(),
-        group: None,
-        file_mode: Policy::default().file_mode,
-        models: Vec::new(),
-        engines: BTreeMap::new(),
-        images: BTreeMap::new(),
-    };
+    let declared = Declared::nothing(layout.site_yaml(), layout.root());
     Ok(Site { declared, shown: layout.site_yaml(), layout, is_copy: true })
 }
 

@@ -6,6 +6,7 @@
 pub mod apptainer;
 pub mod audit;
 pub mod digest;
+pub mod duration;
 pub mod host;
 pub mod image;
 pub mod lock;
@@ -15,6 +16,7 @@ pub mod publish;
 pub mod report;
 pub mod service;
 pub mod settings;
+pub mod shape;
 pub mod site;
 pub mod slurm;
 pub mod spec;

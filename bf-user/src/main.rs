@@ -3,7 +3,6 @@
 mod cli;
 mod client;
 mod commands;
-mod duration;
 #[cfg(test)]
 mod golden;
 mod job;

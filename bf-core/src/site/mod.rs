@@ -6,7 +6,11 @@ mod locked;
 mod open;
 mod trust;
 
-pub use declared::{Declared, DeclaredEngine, DeclaredImage, DeclaredModel, is_image_name};
+pub use declared::{
+    Access, Declared, DeclaredEngine, DeclaredImage, DeclaredModel, DeclaredOnDemand, DeclaredTigerFlow,
+    GpuFlag, GpuRequest, MemoryRequest, NetworkRules, OnDemandSession, Ports, Retention, RuntimeRules,
+    SessionMode, SitePolicy, SiteRules, SlurmRules, is_image_name,
+};
 pub use layout::{Layout, Part};
 pub use locked::{Locked, LockedEngine, LockedFile, LockedImage, LockedModel, LockedToolkit};
 pub use open::{SiteError, open};

@@ -55,6 +55,17 @@ impl Directive {
         Ok(Self { name: name.to_owned(), value: Some(format!("{}/{file}", folder.trim_end_matches('/'))) })
     }
 
+    /// An option as it is written: `--name` or `--name=value`.
+    pub fn parse(text: &str) -> Result<Self, SlurmError> {
+        let Some(option) = text.strip_prefix("--") else {
+            return Err(SlurmError::invalid("option", text, "it does not begin with `--`"));
+        };
+        match option.split_once('=') {
+            Some((name, value)) => Self::new(name, value),
+            None => Self::flag(option),
+        }
+    }
+
     /// The option's name, without dashes.
     pub fn name(&self) -> &str {
         &self.name
@@ -117,6 +128,16 @@ mod tests {
         assert_eq!(written("exclude", "node[1-3,7]"), "--exclude=node[1-3,7]");
         assert_eq!(Directive::new("nodes", 2).unwrap().to_string(), "--nodes=2");
         assert_eq!(Directive::flag("no-requeue").unwrap().to_string(), "--no-requeue");
+    }
+
+    #[test]
+    fn a_written_option_is_read() {
+        for text in ["--exclusive", "--constraint=(a100|h100)&fast", "--qos=a=b"] {
+            assert_eq!(Directive::parse(text).unwrap().to_string(), text);
+        }
+        for text in ["", "-p x", "qos=x", "--", "--qos=", "--qos x", "--qos=a b", "--a\n#SBATCH --b"] {
+            assert!(Directive::parse(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use bf_core::duration;
 use bf_core::image::Reference;
 use bf_core::report::{Exit, Failure, Report};
 use bf_core::service::Kind;
@@ -12,7 +13,6 @@ use clap::Args;
 use serde::Serialize;
 
 use super::block_on;
-use crate::duration;
 use crate::job::{Job, JobDir, Key, Scheduler};
 use crate::launch::{self, Plan, Wish};
 use crate::printer::Printer;

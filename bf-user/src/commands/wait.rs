@@ -3,13 +3,13 @@
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
+use bf_core::duration;
 use bf_core::report::{Exit, Failure, Report};
 use bf_core::settings::Settings;
 use clap::Args;
 use serde::Serialize;
 
 use super::block_on;
-use crate::duration;
 use crate::printer::Printer;
 use crate::status::{Scene, ServiceState};
 use crate::store::Store;

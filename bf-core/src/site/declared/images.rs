@@ -2,24 +2,43 @@
 
 use std::collections::BTreeMap;
 
-use super::DeclaredImage;
-use crate::image::{Digest, ImageError, Reference};
-use crate::report::Explain;
-use crate::spec::parse::{Entry, MapReader, Position, Reader, Value};
+use super::forms::{DIGEST, REFERENCE};
+use crate::image::{Digest, Reference};
+use crate::shape::{Key, Map, Shape, View};
+use crate::spec::parse::{Entry, Position, Reader};
+
+/// A container image that the cache must have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeclaredImage {
+    /// What is pulled, pinned where the file has a `digest`; `None`: the image of the engine that it is named after.
+    pub reference: Option<Reference>,
+    /// Pins the engine's image, where there is no reference.
+    pub digest: Option<Digest>,
+}
 
 /// Names of compressions; the first is the one that this version makes.
 const COMPRESSIONS: [&str; 4] = ["gzip", "zstd", "xz", "lz4"];
 
-pub(super) fn images(reader: &Reader, map: &mut MapReader<'_, '_>) -> BTreeMap<String, DeclaredImage> {
+pub(super) static MAP: Map = Map::of(
+    "an image",
+    &[
+        Key::new("ref", Shape::Format(&REFERENCE), "What is fetched")
+            .or("the image of the engine of this name"),
+        Key::new("digest", Shape::Format(&DIGEST), "Pins it: nothing else is ever fetched"),
+        Key::new(
+            "compression",
+            Shape::Choice(&COMPRESSIONS),
+            "How it is compressed; this version makes `gzip` only",
+        )
+        .or("gzip"),
+    ],
+);
+
+pub(super) fn read(reader: &Reader, view: View<'_>) -> BTreeMap<String, DeclaredImage> {
     let mut images = BTreeMap::new();
     let mut files: BTreeMap<String, (String, Position)> = BTreeMap::new();
-    for entry in map.optional_entries("images") {
-        if !is_name(&entry.key) {
-            let message = "the name of an image may hold letters, digits, `.`, `_` and `-` only, and begins with a letter or digit";
-            reader.note(entry.at.error("invalid_name", message));
-            continue;
-        }
-        let Some((image, at)) = image(reader, entry) else { continue };
+    for entry in view.entries() {
+        let (image, at) = image(reader, entry);
         if let Some(reference) = &image.reference {
             let file = reference.sif_name();
             if let Some((other, first)) = files.get(&file) {
@@ -38,58 +57,26 @@ pub(super) fn images(reader: &Reader, map: &mut MapReader<'_, '_>) -> BTreeMap<S
 }
 
 /// One image, and where its `ref` is.
-fn image(reader: &Reader, entry: &Entry) -> Option<(DeclaredImage, Position)> {
-    if entry.value.value == Value::Null {
-        return Some((DeclaredImage::default(), entry.at));
-    }
-    let mut item = reader.map_of(entry, "an image")?;
-    let reference = item.optional_string("ref");
-    let digest = item.optional_string("digest");
-    if item.optional_choice("compression", &COMPRESSIONS).is_some_and(|choice| choice > 0) {
+fn image(reader: &Reader, entry: &Entry) -> (DeclaredImage, Position) {
+    let view = View::of(&entry.value);
+    if view.text("compression").is_some_and(|word| COMPRESSIONS[1..].contains(&word.as_str())) {
         let message = "this version makes images with gzip compression only";
-        let at = item.at_value("compression");
+        let at = view.at("compression");
         reader.note(at.error("not_supported", message).with_hint("leave out `compression`"));
     }
-    let (at, at_digest) = (item.at_value("ref"), item.at_value("digest"));
-    item.finish();
-    let reference = reference.map(|text| parsed::<Reference>(reader, at, &text));
-    let digest = digest.map(|text| parsed::<Digest>(reader, at_digest, &text));
-    // What is faulty was noted.
-    let (reference, digest) = (transposed(reference)?, transposed(digest)?);
+    let (reference, digest) = (view.parsed::<Reference>("ref"), view.parsed::<Digest>("digest"));
     let own = reference.as_ref().and_then(Reference::digest);
     if let (Some(own), Some(digest)) = (own, &digest)
         && own != digest
     {
         let message = "`digest` and the digest in `ref` are not the same";
-        reader.note(at_digest.error("two_digests", message).with_hint("keep one of the two"));
+        reader.note(view.at("digest").error("two_digests", message).with_hint("keep one of the two"));
     }
     let (reference, digest) = match (reference, digest) {
         (Some(reference), Some(digest)) => (Some(reference.pinned(digest)), None),
         other => other,
     };
-    Some((DeclaredImage { reference, digest }, at))
-}
-
-fn parsed<T: std::str::FromStr<Err = ImageError>>(reader: &Reader, at: Position, text: &str) -> Option<T> {
-    text.parse()
-        .map_err(|error: ImageError| {
-            let finding = at.error(error.code(), error.to_string());
-            reader.note(match error.hint() {
-                Some(hint) => finding.with_hint(hint),
-                None => finding,
-            });
-        })
-        .ok()
-}
-
-/// Nothing when it was given and could not be read.
-#[expect(clippy::option_option, reason = "outer: whether it was given; inner: whether it could be read")]
-fn transposed<T>(given: Option<Option<T>>) -> Option<Option<T>> {
-    match given {
-        Some(None) => None,
-        Some(read) => Some(read),
-        None => Some(None),
-    }
+    (DeclaredImage { reference, digest }, view.at("ref"))
 }
 
 /// Whether a text can be the name of an image: one that a shell, a file and `--update` can hold.

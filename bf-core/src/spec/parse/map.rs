@@ -96,19 +96,7 @@ impl<'r, 'n> MapReader<'r, 'n> {
     /// One of the words `of`, by its place in `of`.
     pub fn optional_choice(&mut self, key: &'static str, of: &[&str]) -> Option<usize> {
         let entry = self.optional(key)?;
-        let word = self.reader.string(&entry.value, &name(key))?;
-        let found = of.iter().position(|choice| *choice == word);
-        if found.is_none() {
-            let finding = entry
-                .value
-                .at
-                .error("unknown_value", format!("`{key}` must be one of {}, not `{word}`", of.join(", ")));
-            self.reader.note(match closest(&word, of.iter().copied()) {
-                Some(choice) => finding.with_hint(format!("did you mean `{choice}`?")),
-                None => finding,
-            });
-        }
-        found
+        self.reader.choice(&entry.value, &name(key), of)
     }
 
     /// The map of `key`.

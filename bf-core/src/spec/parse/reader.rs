@@ -3,11 +3,13 @@
 use std::cell::RefCell;
 use std::ops::RangeInclusive;
 
-use super::{Entry, MapReader, Node, Value, compose};
+use super::{Entry, MapReader, Node, Value, closest, compose};
 use crate::report::{Finding, Severity};
 
 /// More errors, or more warnings, than this help nobody, and a file that is not meant for us would have thousands.
 const MAX_FINDINGS: usize = 100;
+/// Characters of a message or hint, at most.
+const MAX_SHOWN: usize = 500;
 
 /// Collects the findings about one document. Readers of maps inside each other share it.
 ///
@@ -162,6 +164,21 @@ impl Reader {
         self.out_of_range(node, format!("{what} must be a number above 0, not {}", node.value.describe()))
     }
 
+    /// The node as one of the words `of`, by its place in `of`.
+    pub fn choice(&self, node: &Node, what: &str, of: &[&str]) -> Option<usize> {
+        let word = self.string(node, what)?;
+        let found = of.iter().position(|choice| *choice == word);
+        if found.is_none() {
+            let message = format!("{what} must be one of {}, not {}", of.join(", "), node.value.describe());
+            let finding = node.at.error("unknown_value", message);
+            self.note(match closest(&word, of.iter().copied()) {
+                Some(choice) => finding.with_hint(format!("did you mean `{choice}`?")),
+                None => finding,
+            });
+        }
+        found
+    }
+
     /// A text that looks like a number was probably not meant to be text.
     fn number_expected<T>(&self, node: &Node, what: &str, expected: &str) -> Option<T> {
         let finding = wrong_type(node, what, expected);
@@ -190,8 +207,14 @@ fn count(findings: &[Finding], severity: Severity) -> usize {
     findings.iter().filter(|finding| finding.severity == severity).count()
 }
 
+/// What is fit to be shown of a text from a file. A name in it may be as long as the file.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    let safe = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    let mut shown: String = text.chars().take(MAX_SHOWN).map(safe).collect();
+    if shown.len() < text.len() && text.chars().nth(MAX_SHOWN).is_some() {
+        shown.push_str("...");
+    }
+    shown
 }
 
 fn wrong_type(node: &Node, what: &str, expected: &str) -> Finding {

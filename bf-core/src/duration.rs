@@ -2,14 +2,14 @@
 
 /// Reads a span into seconds: Slurm's `minutes`, `minutes:seconds`, `hours:minutes:seconds`, `days-hours[:minutes[:seconds]]`
 /// (sbatch(1), `--time`), or a number with a unit: `90s`, `30m`, `2h`, `1d`.
-pub(crate) fn seconds(text: &str) -> Result<u64, String> {
+pub fn seconds(text: &str) -> Result<u64, String> {
     parse(text.trim()).ok_or_else(|| {
         format!("`{text}` is no span of time: write minutes (`30`), `hours:minutes:seconds` or a unit (`90s`, `30m`, `2h`)")
     })
 }
 
 /// As [`seconds`], and longer than nothing.
-pub(crate) fn some_seconds(text: &str) -> Result<u64, String> {
+pub fn some_seconds(text: &str) -> Result<u64, String> {
     match seconds(text)? {
         0 => Err("it must be longer than nothing".into()),
         seconds => Ok(seconds),

@@ -1,0 +1,154 @@
+//! Checks a tree by its description, and notes every fault.
+
+use super::{By, Format, Key, Map, Shape};
+use crate::spec::parse::{Entry, Node, Position, Reader, Value, closest};
+
+/// Notes everything in `node` that is not as `map` describes it.
+pub fn check(reader: &Reader, node: &Node, map: &Map) {
+    Walk { reader }.map(node, node.at, map, map.called, "");
+}
+
+struct Walk<'r> {
+    reader: &'r Reader,
+}
+
+impl Walk<'_> {
+    /// A map. `at` is where a key that is missing is reported, `path` leads to the map.
+    fn map(&self, node: &Node, at: Position, map: &Map, what: &str, path: &str) {
+        let Value::Map(entries) = &node.value else {
+            self.reader.map(node, what); // which notes it
+            return;
+        };
+        for key in map.keys.iter().filter(|key| key.is_required) {
+            if !entries.iter().any(|entry| entry.key == key.name) {
+                self.reader.note(at.error("missing_key", format!("{what} has no `{}`", key.name)));
+            }
+        }
+        for entry in entries {
+            if self.reader.is_full() {
+                return;
+            }
+            match map.keys.iter().find(|key| key.name == entry.key) {
+                Some(key) => self.entry(entry, key, path),
+                None if map.is_open => {}
+                None => self.unknown(entry, map, what),
+            }
+        }
+    }
+
+    fn unknown(&self, entry: &Entry, map: &Map, what: &str) {
+        let shown: String = entry.key.escape_debug().take(80).collect();
+        let finding = entry.at.error("unknown_key", format!("{what} has no key `{shown}`"));
+        let known = map.keys.iter().map(|key| key.name);
+        self.reader.note(match closest(&entry.key, known.clone()) {
+            Some(key) => finding.with_hint(format!("did you mean `{key}`?")),
+            None => finding.with_hint(format!("it may have: {}", known.collect::<Vec<_>>().join(", "))),
+        });
+    }
+
+    fn entry(&self, entry: &Entry, key: &Key, path: &str) {
+        if !key.is_required && is_absent(&entry.value, &key.shape) {
+            return;
+        }
+        let path = if path.is_empty() { key.name.to_owned() } else { format!("{path}.{}", key.name) };
+        match key.by {
+            By::Nobody => self.reader.note(
+                entry
+                    .at
+                    .warning("not_obeyed_yet", format!("nothing obeys `{path}` in this version"))
+                    .with_hint("it is kept in the cache's copy of the file, and has no effect"),
+            ),
+            By::Refused => self.reader.note(
+                entry
+                    .at
+                    .error("not_supported", format!("this version cannot provide `{path}` yet"))
+                    .with_hint("remove it, or use a newer bf-admin"),
+            ),
+            By::Admin | By::User => {}
+        }
+        let what = format!("`{}`", key.name);
+        self.value(&entry.value, entry.at, &key.shape, &what, &path);
+    }
+
+    fn value(&self, node: &Node, at: Position, shape: &Shape, what: &str, path: &str) {
+        let reader = self.reader;
+        match shape {
+            Shape::Text => drop(reader.string(node, what)),
+            Shape::Lines => drop(reader.text(node, what)),
+            Shape::Bool => _ = reader.boolean(node, what),
+            Shape::Whole(least, most) => _ = reader.whole(node, what, *least..=*most),
+            Shape::Bytes => match node.value {
+                Value::Int(0..) => {}
+                _ => reader.note(node.at.error("wrong_type", format!("{what} must be a number of bytes"))),
+            },
+            Shape::Positive => _ = reader.positive(node, what),
+            Shape::Choice(of) => _ = reader.choice(node, what, of),
+            Shape::Format(format) => self.text(node, format, what),
+            Shape::OrNull(_) if node.value == Value::Null => {}
+            Shape::OrNull(shape) => self.value(node, at, shape, what, path),
+            Shape::Map(map) => self.map(node, at, map, what, path),
+            Shape::List(of) => {
+                let called = match of {
+                    Shape::Map(map) => map.called.to_owned(),
+                    _ => format!("each item of {what}"),
+                };
+                for item in reader.list(node, what).unwrap_or_default() {
+                    if reader.is_full() {
+                        return;
+                    }
+                    self.value(item, item.at, of, &called, path);
+                }
+            }
+            Shape::Named(name, of) => self.named(node, name, of, what, path),
+        }
+    }
+
+    fn named(&self, node: &Node, name: &Format, of: &Shape, what: &str, path: &str) {
+        let Value::Map(entries) = &node.value else {
+            self.reader.map(node, what);
+            return;
+        };
+        for entry in entries {
+            if self.reader.is_full() {
+                return;
+            }
+            if let Err(fault) = (name.check)(what, &entry.key) {
+                self.reader.note(fault.at(entry.at));
+            }
+            let called = match of {
+                Shape::Map(map) | Shape::OrNull(Shape::Map(map)) => map.called.to_owned(),
+                _ => format!("`{}`", entry.key.escape_debug().take(80).collect::<String>()),
+            };
+            self.value(&entry.value, entry.at, of, &called, path);
+        }
+    }
+
+    fn text(&self, node: &Node, format: &Format, what: &str) {
+        let text = match &node.value {
+            Value::Int(number) if format.is_number => Some(number.to_string()),
+            Value::Int(_) | Value::Float(_) => {
+                let examples = format.examples.join("`, `");
+                let message = format!("{what} must be {}, not {}", format.is, node.value.describe());
+                self.reader.note(
+                    node.at.error("wrong_type", message).with_hint(format!("write it as `{examples}`")),
+                );
+                None
+            }
+            _ => self.reader.string(node, what),
+        };
+        if let Some(Err(fault)) = text.map(|text| (format.check)(what, &text)) {
+            self.reader.note(fault.at(node.at));
+        }
+    }
+}
+
+/// Whether an optional value counts as not given: nothing, or an empty text.
+fn is_absent(node: &Node, shape: &Shape) -> bool {
+    match &node.value {
+        Value::Null => true,
+        Value::Text(text) => {
+            matches!(shape, Shape::Text | Shape::Format(_) | Shape::Choice(_)) && text.trim().is_empty()
+        }
+        _ => false,
+    }
+}

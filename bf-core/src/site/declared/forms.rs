@@ -1,0 +1,199 @@
+//! The forms of texts in site.yaml.
+
+use std::path::Path;
+
+use super::is_image_name;
+use crate::image::{Digest, ImageError, Reference};
+use crate::model::ModelId;
+use crate::report::Explain;
+use crate::shape::{Fault, Format};
+
+/// A path of its own, written out.
+pub(super) static ABSOLUTE: Format = Format {
+    is: "an absolute path",
+    examples: &["/usr/bin/apptainer"],
+    is_number: false,
+    check: |what, text| absolute(what, text),
+};
+
+/// A path that may be relative to the file.
+pub(super) static PATH: Format =
+    Format { is: "a path", examples: &["/data/downloads/name"], is_number: false, check: |_, _| Ok(()) };
+
+/// `/source[:/target[:ro]]`.
+pub(super) static BIND: Format = Format {
+    is: "a folder that containers see, `SOURCE[:TARGET[:ro]]`",
+    examples: &["/scratch", "/opt/site:/opt/site:ro"],
+    is_number: false,
+    check: bind,
+};
+
+/// A span of time with its unit.
+pub(super) static SPAN: Format =
+    Format { is: "a span of time", examples: &["30m", "2h", "1:00:00"], is_number: false, check: span };
+
+/// The name of a variable.
+pub(super) static VARIABLE: Format = Format {
+    is: "the name of a variable",
+    examples: &["NCCL_SOCKET_IFNAME"],
+    is_number: false,
+    check: variable,
+};
+
+/// An environment module.
+pub(super) static MODULE: Format = Format {
+    is: "an environment module",
+    examples: &["apptainer/1.4"],
+    is_number: false,
+    check: |what, text| plain(what, text, "._-+/@"),
+};
+
+/// A name that a command line, a file and a URL can hold: of a cluster, a partition, an interface, an engine.
+pub(super) static NAME: Format = Format {
+    is: "a name",
+    examples: &["della"],
+    is_number: false,
+    check: |what, text| plain(what, text, "._-"),
+};
+
+/// The name of an image.
+pub(super) static IMAGE_NAME: Format =
+    Format { is: "the name of an image", examples: &["llama_cpp"], is_number: false, check: image_name };
+
+/// An address without secrets.
+pub(super) static PROXY: Format = Format {
+    is: "the URL of a proxy",
+    examples: &["http://proxy.example.edu:3128"],
+    is_number: false,
+    check: proxy,
+};
+
+/// What an image is called in a registry.
+pub(super) static REFERENCE: Format = Format {
+    is: "the reference of an image",
+    examples: &["ghcr.io/org/name:tag"],
+    is_number: false,
+    check: |_, text| image(text.parse::<Reference>()),
+};
+
+/// What a manifest is called by its content.
+pub(super) static DIGEST: Format = Format {
+    is: "a digest",
+    examples: &["sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"],
+    is_number: false,
+    check: |_, text| image(text.parse::<Digest>()),
+};
+
+/// `ORG/NAME` of the Hub.
+pub(super) static MODEL: Format = Format {
+    is: "the id of a model",
+    examples: &["HuggingFaceTB/SmolLM2-135M-Instruct"],
+    is_number: false,
+    check: |_, text| {
+        text.parse::<ModelId>().map(drop).map_err(|error| Fault::new("invalid_model_id", error.to_string()))
+    },
+};
+
+/// How other machines name a node.
+pub(super) static HOST: Format = Format {
+    is: "a host name, with `{node}` for the node's own",
+    examples: &["{node}.hpc.example.edu"],
+    is_number: false,
+    check: |what, text| plain(what, &text.replacen("{node}", "node", 1), ".-"),
+};
+
+pub(super) fn absolute(what: &str, text: &str) -> Result<(), Fault> {
+    if !text.starts_with('/') {
+        let message = format!("{what} must be an absolute path, not `{text}`");
+        return Err(
+            Fault::new("not_absolute", message).with_hint("it begins with `/`: `~` and `$` are not replaced")
+        );
+    }
+    if text.contains(['$', ',']) || Path::new(text).components().any(|part| part.as_os_str() == "..") {
+        let message = format!("{what} holds `..`, a `$` or a comma");
+        return Err(Fault::new("invalid_path", message).with_hint("write the whole path out"));
+    }
+    Ok(())
+}
+
+fn bind(what: &str, text: &str) -> Result<(), Fault> {
+    let mut parts = text.splitn(3, ':');
+    for part in parts.by_ref().take(2) {
+        absolute(what, part)?;
+    }
+    match parts.next() {
+        None | Some("ro" | "rw") => Ok(()),
+        Some(other) => Err(Fault::new("invalid_bind", format!("{what} ends with `{other}`"))
+            .with_hint("write SOURCE, SOURCE:TARGET or SOURCE:TARGET:ro")),
+    }
+}
+
+fn span(what: &str, text: &str) -> Result<(), Fault> {
+    // Alone, a number could mean anything.
+    if text.bytes().all(|byte| byte.is_ascii_digit()) || crate::duration::some_seconds(text).is_err() {
+        let message = format!("{what} must be a span of time, not `{text}`");
+        return Err(Fault::new("invalid_span", message).with_hint("write it as 30m, 2h or 1:00:00"));
+    }
+    Ok(())
+}
+
+fn variable(what: &str, text: &str) -> Result<(), Fault> {
+    let first = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
+    if !text.bytes().next().is_some_and(first)
+        || !text.bytes().all(|byte| first(byte) || byte.is_ascii_digit())
+    {
+        return Err(Fault::new("invalid_name", format!("a key of {what} is no name of a variable"))
+            .with_hint("letters, digits and `_`, and no digit at first"));
+    }
+    if matches!(text, "HOME" | "PATH" | "TMPDIR") {
+        return Err(Fault::new("reserved_name", format!("`{text}` is set for each service"))
+            .with_hint("each has a folder of its own on the node"));
+    }
+    Ok(())
+}
+
+/// Letters, digits and some more; not a dash at first, which would make it an option.
+fn plain(what: &str, text: &str, more: &str) -> Result<(), Fault> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || more.as_bytes().contains(&byte);
+    if text.bytes().all(allowed) && text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric()) {
+        return Ok(());
+    }
+    let more = more.chars().map(|c| format!("`{c}`")).collect::<Vec<_>>().join(" ");
+    Err(Fault::new("invalid_name", format!("{what} holds what has no place in such a name"))
+        .with_hint(format!("letters, digits and {more}, and one of the first two to begin with")))
+}
+
+fn proxy(what: &str, text: &str) -> Result<(), Fault> {
+    let invalid = |why: &str| Fault::new("invalid_url", format!("{what} {why}"));
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    let Some(rest) = rest else {
+        return Err(invalid("must begin with http:// or https://"));
+    };
+    if rest.contains('@') {
+        return Err(invalid(
+            "holds a name or password, and everybody can read the cache's copy of this file",
+        )
+        .with_hint("leave out what is before the `@`"));
+    }
+    let host = rest.trim_end_matches('/');
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
+    if host.is_empty() || !host.bytes().all(allowed) {
+        return Err(invalid("names no host").with_hint("write it as http://proxy.example.edu:3128"));
+    }
+    Ok(())
+}
+
+fn image_name(_: &str, text: &str) -> Result<(), Fault> {
+    if is_image_name(text) {
+        return Ok(());
+    }
+    let message = "the name of an image may hold letters, digits, `.`, `_` and `-` only, and begins with a letter or digit";
+    Err(Fault::new("invalid_name", message))
+}
+
+fn image<T>(read: Result<T, ImageError>) -> Result<(), Fault> {
+    read.map(drop).map_err(|error| {
+        let fault = Fault::new(error.code(), error.to_string());
+        Fault { hint: error.hint(), ..fault }
+    })
+}

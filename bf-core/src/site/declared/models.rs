@@ -1,0 +1,113 @@
+//! `models:` of site.yaml.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use super::forms::{MODEL, PATH};
+use crate::model::ModelId;
+use crate::shape::{By, Fault, Format, Key, Map, Shape, View};
+use crate::spec::parse::{Node, Reader};
+
+/// A model that the cache must have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeclaredModel {
+    /// Its id.
+    pub repo: ModelId,
+    /// A file or folder of this machine that it is imported from.
+    pub path: Option<PathBuf>,
+    /// Format of the weights to keep (`gguf`, `safetensors`); `None`: all that there is.
+    pub format: Option<String>,
+    /// Commit, branch or tag; `None`: what the Hub calls main.
+    pub revision: Option<String>,
+    /// Patterns of files to keep; none: all.
+    pub include: Vec<String>,
+    /// Patterns of files to leave out.
+    pub exclude: Vec<String>,
+    /// Who may read it.
+    pub access: Access,
+    /// Whether weights that can hold code are kept.
+    pub allow_pickle: bool,
+}
+
+/// Who may read a model.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody.
+    #[default]
+    All,
+    /// The members of a group.
+    Group(String),
+}
+
+impl FromStr for Access {
+    type Err = Fault;
+
+    fn from_str(text: &str) -> Result<Self, Fault> {
+        match text.strip_prefix("group:") {
+            Some(group) if !group.is_empty() && !group.contains(char::is_whitespace) => {
+                Ok(Self::Group(group.to_owned()))
+            }
+            None if text == "all" => Ok(Self::All),
+            _ => Err(Fault::new(
+                "unknown_value",
+                format!("`access` must be `all` or `group:NAME`, not `{text}`"),
+            )),
+        }
+    }
+}
+
+static ACCESS: Format = Format {
+    is: "`all`, or `group:NAME`",
+    examples: &["all", "group:licensed"],
+    is_number: false,
+    check: |_, text| text.parse::<Access>().map(drop),
+};
+
+pub(super) static MAP: Map = Map::of(
+    "a model",
+    &[
+        Key::new("repo", Shape::Format(&MODEL), "Its id").required(),
+        Key::new("path", Shape::Format(&PATH), "A file or folder of this machine that it is imported from"),
+        Key::new("format", Shape::Choice(&["gguf", "safetensors"]), "Keep weights in this format only")
+            .or("all there are"),
+        Key::new("access", Shape::Format(&ACCESS), "Who may read it").or("`all`"),
+        Key::new("revision", Shape::Text, "Commit, branch or tag").or("main").by(By::Refused),
+        Key::new("include", Shape::List(&Shape::Text), "Patterns of files to keep").by(By::Refused),
+        Key::new("exclude", Shape::List(&Shape::Text), "Patterns of files to leave out").by(By::Refused),
+        Key::new("allow_pickle", Shape::Bool, "Keep weights that can hold code").or("false").by(By::Refused),
+    ],
+);
+
+pub(super) fn read(reader: &Reader, items: &[Node], folder: &Path) -> Vec<DeclaredModel> {
+    let mut models: Vec<DeclaredModel> = Vec::new();
+    for item in items {
+        let view = View::of(item);
+        let access = view.parsed("access").unwrap_or_default();
+        if let Access::Group(group) = &access {
+            // To publish it for everybody would be worse than to publish nothing.
+            let message = format!("this version cannot keep a model for the group {group}");
+            reader.note(
+                view.at("access")
+                    .error("not_supported", message)
+                    .with_hint("remove it, or use a newer bf-admin"),
+            );
+        }
+        let Some(repo) = view.parsed::<ModelId>("repo") else { continue };
+        if models.iter().any(|other| other.repo == repo) {
+            let message = format!("the model `{repo}` is declared twice");
+            reader.note(view.at("repo").error("duplicate_model", message));
+            continue;
+        }
+        models.push(DeclaredModel {
+            repo,
+            path: view.text("path").map(|path| folder.join(path)),
+            format: view.text("format"),
+            revision: view.text("revision"),
+            include: view.texts("include"),
+            exclude: view.texts("exclude"),
+            access,
+            allow_pickle: view.bool("allow_pickle").unwrap_or(false),
+        });
+    }
+    models
+}

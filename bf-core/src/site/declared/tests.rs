@@ -1,0 +1,51 @@
+//! site.yaml against what people write.
+
+use super::*;
+
+fn parse(text: &str) -> Result<Declared, Vec<String>> {
+    Declared::parse(text, Path::new("/site/site.yaml")).map(|(declared, _)| declared).map_err(|findings| {
+        findings
+            .iter()
+            .map(|finding| {
+                format!("{}:{} {}", finding.line.unwrap_or(0), finding.column.unwrap_or(0), finding.code)
+            })
+            .collect()
+    })
+}
+
+#[test]
+fn paths_are_relative_to_the_file() {
+    let text = "schema: 1\ncache_dir: cache\nmodels:\n  - {repo: org/name, path: ../dl, format: gguf}\nengines: {llama_cpp: }\n";
+    let declared = parse(text).unwrap();
+    assert_eq!(declared.cache_dir, Path::new("/site/cache"));
+    assert_eq!(declared.models[0].path.as_deref(), Some(Path::new("/site/../dl")));
+    assert_eq!(declared.engines["llama_cpp"], DeclaredEngine::default());
+    assert_eq!(declared.file_mode, 0o755);
+}
+
+#[test]
+fn what_can_be_no_cache_is_refused() {
+    for path in ["/", "//", "/a/..", "~/cache", "~", "$HOME/cache", "/shared/${USER}"] {
+        let found = parse(&format!("schema: 1\ncache_dir: \"{path}\"\n")).unwrap_err();
+        assert_eq!(found, ["2:12 invalid_cache_dir"], "{path}");
+    }
+    assert!(parse("schema: 1\ncache_dir: ..\n").is_ok(), "relative to the file");
+}
+
+#[test]
+fn the_file_mode_is_one_of_two_however_it_is_written() {
+    for (written, mode) in
+        [("0644", 0o644), ("\"0644\"", 0o644), ("0o644", 0o644), ("0755", 0o755), ("755", 0o755)]
+    {
+        let declared = parse(&format!("schema: 1\ncache_dir: /c\nfile_mode: {written}\n")).unwrap();
+        assert_eq!(declared.file_mode, mode, "{written}");
+    }
+    assert_eq!(parse("schema: 1\ncache_dir: /c\nfile_mode: 0777\n").unwrap_err(), ["3:12 unknown_value"]);
+}
+
+#[test]
+fn what_cannot_be_provided_is_refused_and_nothing_unknown_passes() {
+    let text = "schema: 2\ncache_dir: /c\ntigerflow: {ml: true}\nmodles: []\nmodels:\n  - repo: ../../x\n";
+    let found = parse(text).unwrap_err();
+    assert_eq!(found, ["1:9 out_of_range", "3:1 not_supported", "4:1 unknown_key", "6:11 invalid_model_id"]);
+}
