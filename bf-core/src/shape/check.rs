@@ -96,7 +96,7 @@ impl Walk<'_> {
                     if reader.is_full() {
                         return;
                     }
-                    self.value(item, item.at, of, &called, path);
+                    self.value(item, item.at, of, &called, &format!("{path}[]"));
                 }
             }
             Shape::Named(name, of) => self.named(node, name, of, what, path),
@@ -112,12 +112,13 @@ impl Walk<'_> {
             if self.reader.is_full() {
                 return;
             }
-            if let Err(fault) = (name.check)(what, &entry.key) {
+            let shown: String = entry.key.escape_debug().take(80).collect();
+            if let Err(fault) = (name.check)(&format!("the name `{shown}`"), &entry.key) {
                 self.reader.note(fault.at(entry.at));
             }
             let called = match of {
                 Shape::Map(map) | Shape::OrNull(Shape::Map(map)) => map.called.to_owned(),
-                _ => format!("`{}`", entry.key.escape_debug().take(80).collect::<String>()),
+                _ => format!("`{shown}`"),
             };
             self.value(&entry.value, entry.at, of, &called, path);
         }

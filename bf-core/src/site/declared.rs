@@ -7,6 +7,8 @@ mod forms;
 mod images;
 mod models;
 mod network;
+#[cfg(test)]
+mod noise;
 mod ondemand;
 mod policy;
 mod retention;

@@ -1,5 +1,8 @@
 //! `site.lock`: what the declared state resolved to, byte by byte. Sorted JSON, paths relative to the cache.
 
+mod shape;
+mod unknown;
+
 use std::collections::BTreeMap;
 use std::io;
 
@@ -8,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Layout;
 use crate::image::{Digest, Reference};
 use crate::report::{Exit, Failure};
+use crate::shape::Map;
 
 /// What a cache was last provisioned with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +30,16 @@ pub struct Locked {
     /// Models by id.
     #[serde(default)]
     pub models: BTreeMap<String, LockedModel>,
+    /// What a newer bf-admin wrote besides.
+    #[serde(skip)]
+    unknown: Option<Unknown>,
+}
+
+/// Keys that this version does not know, and the known ones as they were with them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Unknown {
+    keys: serde_json::Value,
+    before: serde_json::Value,
 }
 
 impl Default for Locked {
@@ -36,6 +50,7 @@ impl Default for Locked {
             images: BTreeMap::new(),
             engines: BTreeMap::new(),
             models: BTreeMap::new(),
+            unknown: None,
         }
     }
 }
@@ -144,57 +159,43 @@ impl Locked {
         let invalid = |why: String| {
             Failure::new(Exit::Invalid, "invalid_lock", format!("{} is not valid: {why}", path.display()))
         };
-        let locked: Self = serde_json::from_str(&text).map_err(|error| {
+        let unreadable = |error: serde_json::Error| {
             invalid(error.to_string())
                 .with_hint("restore it from a backup, or move it aside and run `bf-admin setup`")
-        })?;
+        };
+        // From the text, so that errors have a place in it.
+        let mut locked: Self = serde_json::from_str(&text).map_err(unreadable)?;
         if locked.schema > Self::SCHEMA {
             let why = format!("it was written by a newer bf-admin (schema {})", locked.schema);
             return Err(invalid(why).with_hint("use the newer bf-admin"));
         }
+        let whole: serde_json::Value = serde_json::from_str(&text).map_err(unreadable)?;
+        if let Some(keys) = unknown::of(&whole, &shape::MAP) {
+            locked.unknown = Some(Unknown { keys, before: locked.known()? });
+        }
         Ok(locked)
     }
 
-    /// Its text, as `setup` publishes it.
+    fn known(&self) -> Result<serde_json::Value, Failure> {
+        Ok(serde_json::to_value(self).map_err(io::Error::other)?)
+    }
+
+    /// All that the file may hold. There may be more keys, of newer versions.
+    pub fn shape() -> &'static Map {
+        &shape::MAP
+    }
+
+    /// Its text, as `setup` publishes it. Keys that this version does not know stay, of what is as it was.
     pub fn text(&self) -> Result<String, Failure> {
-        let mut text = serde_json::to_string_pretty(self).map_err(io::Error::other)?;
+        let mut value = self.known()?;
+        if let Some(Unknown { keys, before }) = &self.unknown {
+            unknown::put_back(&mut value, keys, before, &shape::MAP);
+        }
+        let mut text = serde_json::to_string_pretty(&value).map_err(io::Error::other)?;
         text.push('\n');
         Ok(text)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lock_survives_being_written_and_read_and_a_newer_one_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let layout = Layout::new(dir.path());
-        assert_eq!(Locked::load(&layout).unwrap(), Locked::default());
-        let mut locked = Locked::default();
-        let files = vec![LockedFile { path: "a/b".into(), sha256: "0".repeat(64), bytes: 3 }];
-        locked.models.insert("org/name".into(), LockedModel { commit: "1".repeat(40), files });
-        let image = LockedImage {
-            reference: Some("ghcr.io/org/name:1".parse().unwrap()),
-            digest: None,
-            sif: "images/name_1.sif".into(),
-            sha256: "ab".repeat(32),
-            bytes: 3,
-            compression: "gzip".into(),
-        };
-        assert_eq!(image.store_name(), "abababababab-gzip.sif");
-        locked.images.insert("vllm".into(), image);
-        fs_err::write(layout.site_lock(), locked.text().unwrap()).unwrap();
-        assert_eq!(Locked::load(&layout).unwrap(), locked);
-        let toolkit = r#"{"schema": 1, "toolkit": {"version": "1", "sha256": "00"}, "new": 1}"#;
-        fs_err::write(layout.site_lock(), toolkit).unwrap();
-        assert_eq!(Locked::load(&layout).unwrap().toolkit.unwrap().files, []);
-        let image =
-            r#"{"schema": 1, "images": {"a": {"ref": "UPPER", "sif": "a", "sha256": "", "bytes": 1}}}"#;
-        fs_err::write(layout.site_lock(), image).unwrap();
-        assert_eq!(Locked::load(&layout).unwrap_err().exit, Exit::Invalid);
-        fs_err::write(layout.site_lock(), r#"{"schema": 2}"#).unwrap();
-        assert_eq!(Locked::load(&layout).unwrap_err().exit, Exit::Invalid);
-    }
-}
+mod tests;

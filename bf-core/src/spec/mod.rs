@@ -7,11 +7,14 @@
 mod check;
 mod convert;
 mod defaults;
+#[cfg(test)]
+pub(crate) mod fixtures;
 mod gres;
 mod load;
 mod overrides;
 pub mod parse;
 mod partitions;
+mod shape;
 pub mod snippet;
 #[cfg(test)]
 mod tests;

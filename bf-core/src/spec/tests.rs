@@ -1,12 +1,12 @@
 //! The parser against faulty files, and against noise.
 
-use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use proptest::prelude::*;
+use serde_json::{Value, json};
 
 use super::parse::{MAX_BYTES, Reader};
-use super::{ConfigError, ResourceSpecs, SpecSource, snippet};
+use super::{ConfigError, ResourceSpecs, SpecSource, fixtures, snippet};
 use crate::report::{Exit, Explain, Finding};
 
 const TEMPLATE: &str = include_str!("../../../templates/resource_specs.yaml");
@@ -15,35 +15,89 @@ fn parse(text: &str) -> Result<(ResourceSpecs, Vec<Finding>), Vec<Finding>> {
     ResourceSpecs::parse(text, Path::new("resource_specs.yaml"))
 }
 
-fn fixtures() -> Vec<(PathBuf, String)> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/specs");
-    let mut paths: Vec<PathBuf> = fs_err::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    paths.into_iter().map(|path| (path.clone(), fs_err::read_to_string(path).unwrap())).collect()
-}
-
-/// The lines `# expect LINE:COLUMN CODE` of a fixture are its findings, all of them and in this order.
 #[test]
 fn every_fault_is_reported_at_its_place() {
-    let fixtures = fixtures();
-    assert!(fixtures.len() > 50);
-    let mut wrong = String::new();
-    for (path, text) in fixtures {
-        let expected: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# expect ")).collect();
-        let findings = parse(&text).expect_err(&path.display().to_string());
-        let found: Vec<String> = findings
+    fixtures::check(
+        "specs",
+        |text, path| match ResourceSpecs::parse(text, path) {
+            Ok((_, findings)) | Err(findings) => findings,
+        },
+        70,
+    );
+}
+
+/// The reader and the description find the same keys and types wrong, whatever is done to a file that has all of them.
+#[test]
+fn the_description_is_that_of_the_reader() {
+    let full = json!({
+        "time": {"default": 30, "max": 60},
+        "partitions": {"a": {"default": true, "tiers": [{
+            "name": "t", "description": "d", "max_model_size_gb": 5.5, "gpu_count": 1, "gpu_type": "a100",
+            "cpu_cores": 1, "memory_gb": 1, "slurm": {"constraint": "x", "gres": "gpu:a100"},
+        }]}},
+        "models": {"o/m": "a.t"},
+    });
+    let structural = |findings: Vec<Finding>| -> Vec<_> {
+        let codes = ["missing_key", "unknown_key", "wrong_type", "out_of_range", "not_whole", "empty_value"];
+        let is_structural = |finding: &Finding| codes.contains(&finding.code);
+        findings.into_iter().filter(is_structural).map(|f| (f.line, f.column, f.code)).collect()
+    };
+    let mut tried = 0;
+    for pointer in pointers(&full, "") {
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        let key = key.replace("~1", "/");
+        let values = json!([null, "", "text", 0, -1, 1.5, true, [], {}, ["x"], [{}]]);
+        let mut mutants: Vec<Value> = values
+            .as_array()
+            .unwrap()
             .iter()
-            .map(|f| format!("{}:{} {}", f.line.unwrap_or(0), f.column.unwrap_or(0), f.code))
+            .map(|value| {
+                let mut mutant = full.clone();
+                *mutant.pointer_mut(&pointer).unwrap() = value.clone();
+                mutant
+            })
             .collect();
-        if found != expected {
-            let mut shown = Vec::new();
-            snippet::write(&mut shown, &findings, &text).unwrap();
-            let shown = String::from_utf8(shown).unwrap();
-            let path = path.display();
-            writeln!(wrong, "{path}:\nexpected {expected:?}\nfound    {found:?}\n{shown}").unwrap();
+        if full.pointer(parent).is_some_and(Value::is_object) {
+            let mut without = full.clone();
+            let value = without.pointer_mut(parent).unwrap().as_object_mut().unwrap().shift_remove(&key);
+            mutants.push(without.clone());
+            let map = without.pointer_mut(parent).unwrap().as_object_mut().unwrap();
+            map.insert(format!("{key}x"), value.unwrap());
+            mutants.push(without);
+        }
+        for mutant in mutants {
+            tried += 1;
+            let text = mutant.to_string();
+            // What is said otherwise: that there are no partitions.
+            if mutant.get("partitions").is_none_or(|value| value.is_null() || *value == json!({})) {
+                assert!(parse(&text).is_err(), "{text}");
+                continue;
+            }
+            let read = structural(match parse(&text) {
+                Ok((_, findings)) | Err(findings) => findings,
+            });
+            let reader = Reader::new();
+            let root = reader.document(&text).unwrap();
+            crate::shape::check(&reader, &root, ResourceSpecs::shape());
+            let mut described = structural(reader.into_findings());
+            let mut read = read;
+            described.sort_unstable();
+            read.sort_unstable();
+            assert_eq!(read, described, "{text}");
         }
     }
-    assert!(wrong.is_empty(), "{wrong}");
+    assert!(tried > 200, "{tried}");
+}
+
+/// JSON pointers to everything in a value.
+fn pointers(value: &Value, path: &str) -> Vec<String> {
+    let inner: Vec<(String, &Value)> = match value {
+        Value::Object(map) => map.iter().map(|(key, value)| (key.replace('/', "~1"), value)).collect(),
+        Value::Array(items) => items.iter().enumerate().map(|(n, item)| (n.to_string(), item)).collect(),
+        _ => Vec::new(),
+    };
+    let below = inner.into_iter().map(|(key, value)| (format!("{path}/{key}"), value));
+    below.flat_map(|(path, value)| [vec![path.clone()], pointers(value, &path)].concat()).collect()
 }
 
 #[test]

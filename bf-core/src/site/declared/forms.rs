@@ -18,7 +18,7 @@ pub(super) static ABSOLUTE: Format = Format {
 
 /// A path that may be relative to the file.
 pub(super) static PATH: Format =
-    Format { is: "a path", examples: &["/data/downloads/name"], is_number: false, check: |_, _| Ok(()) };
+    Format { is: "a path", examples: &["/data/name", "../name"], is_number: false, check: |_, _| Ok(()) };
 
 /// `/source[:/target[:ro]]`.
 pub(super) static BIND: Format = Format {
@@ -48,13 +48,13 @@ pub(super) static MODULE: Format = Format {
     check: |what, text| plain(what, text, "._-+/@"),
 };
 
-/// A name that a command line, a file and a URL can hold: of a cluster, a partition, an interface, an engine.
-pub(super) static NAME: Format = Format {
-    is: "a name",
-    examples: &["della"],
-    is_number: false,
-    check: |what, text| plain(what, text, "._-"),
-};
+/// A name that a command line, a file and a URL can hold.
+pub(super) const fn name(is: &'static str, examples: &'static [&'static str]) -> Format {
+    Format { is, examples, is_number: false, check: |what, text| plain(what, text, "._-") }
+}
+
+/// A cluster.
+pub(super) static CLUSTER: Format = name("the name of a cluster", &["della"]);
 
 /// The name of an image.
 pub(super) static IMAGE_NAME: Format =
@@ -142,7 +142,7 @@ fn variable(what: &str, text: &str) -> Result<(), Fault> {
     if !text.bytes().next().is_some_and(first)
         || !text.bytes().all(|byte| first(byte) || byte.is_ascii_digit())
     {
-        return Err(Fault::new("invalid_name", format!("a key of {what} is no name of a variable"))
+        return Err(Fault::new("invalid_name", format!("{what} cannot be that of a variable"))
             .with_hint("letters, digits and `_`, and no digit at first"));
     }
     if matches!(text, "HOME" | "PATH" | "TMPDIR") {

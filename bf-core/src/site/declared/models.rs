@@ -70,7 +70,7 @@ pub(super) static MAP: Map = Map::of(
         Key::new("path", Shape::Format(&PATH), "A file or folder of this machine that it is imported from"),
         Key::new("format", Shape::Choice(&["gguf", "safetensors"]), "Keep weights in this format only")
             .or("all there are"),
-        Key::new("access", Shape::Format(&ACCESS), "Who may read it").or("`all`"),
+        Key::new("access", Shape::Format(&ACCESS), "Who may read it").or("all"),
         Key::new("revision", Shape::Text, "Commit, branch or tag").or("main").by(By::Refused),
         Key::new("include", Shape::List(&Shape::Text), "Patterns of files to keep").by(By::Refused),
         Key::new("exclude", Shape::List(&Shape::Text), "Patterns of files to leave out").by(By::Refused),

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::forms::{HOST, NAME};
+use super::forms::{HOST, name};
 use crate::shape::{By, Fault, Format, Key, Map, Shape, View};
 
 /// Where services listen.
@@ -64,6 +64,8 @@ impl FromStr for Ports {
     }
 }
 
+static INTERFACE: Format = name("the name of a network interface", &["ib0"]);
+
 static PORTS: Format = Format {
     is: "a range of ports",
     examples: &["8000-8999"],
@@ -79,7 +81,7 @@ pub(super) static MAP: Map = Map::of(
             .by(By::User),
         Key::new(
             "interface",
-            Shape::Format(&NAME),
+            Shape::Format(&INTERFACE),
             "The network interface of a node whose address is tried first",
         )
         .or("that of the node's name")

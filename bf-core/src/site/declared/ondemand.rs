@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::forms::{NAME, PATH};
-use crate::shape::{Key, Map, Shape, View};
+use super::forms::{CLUSTER, PATH, name};
+use crate::shape::{Format, Key, Map, Shape, View};
 
 /// The app of Open OnDemand that the site must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,10 +41,13 @@ pub enum SessionMode {
     SameJob,
 }
 
+static PARTITION: Format = name("a partition of Slurm", &["cpu"]);
+static APP: Format = name("the name of a folder", &["blackfish"]);
+
 static SESSION: Map = Map::of(
     "`session`",
     &[
-        Key::new("partition", Shape::Format(&NAME), "The partition of the session's own job")
+        Key::new("partition", Shape::Format(&PARTITION), "The partition of the session's own job")
             .or("Slurm's default one"),
         Key::new("cpus", Shape::Whole(1, 1024), "Its cores").or("1"),
         Key::new("memory_gb", Shape::Whole(1, 65_536), "Its memory in GB").or("2"),
@@ -58,8 +61,8 @@ pub(super) static MAP: Map = Map::of(
     &[
         Key::new("apps_dir", Shape::Format(&PATH), "Where Open OnDemand looks for apps")
             .or("/var/www/ood/apps/sys"),
-        Key::new("name", Shape::Format(&NAME), "Name of the app").or("blackfish"),
-        Key::new("clusters", Shape::List(&Shape::Format(&NAME)), "The clusters it offers"),
+        Key::new("name", Shape::Format(&APP), "Name of the app").or("blackfish"),
+        Key::new("clusters", Shape::List(&Shape::Format(&CLUSTER)), "The clusters it offers"),
         Key::new("session", Shape::Map(&SESSION), "The job of a session"),
     ],
 );

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::forms::NAME;
+use super::forms::CLUSTER;
 use crate::shape::{By, Fault, Format, Key, Map, Shape, View};
 use crate::slurm::Directive;
 use crate::spec::parse::{Reader, Value};
@@ -123,7 +123,7 @@ pub(super) static MAP: Map = Map::of(
         )
         .by(By::User),
         Key::new("account_required", Shape::Bool, "Refuse jobs without `--account`").or("false").by(By::User),
-        Key::new("clusters", Shape::List(&Shape::Format(&NAME)), "The clusters of a federation")
+        Key::new("clusters", Shape::List(&Shape::Format(&CLUSTER)), "The clusters of a federation")
             .by(By::Nobody),
     ],
 );

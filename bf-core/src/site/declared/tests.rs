@@ -49,3 +49,14 @@ fn what_cannot_be_provided_is_refused_and_nothing_unknown_passes() {
     let found = parse(text).unwrap_err();
     assert_eq!(found, ["1:9 out_of_range", "3:1 not_supported", "4:1 unknown_key", "6:11 invalid_model_id"]);
 }
+
+#[test]
+fn every_fault_is_reported_at_its_place() {
+    crate::spec::fixtures::check(
+        "site",
+        |text, path| match Declared::parse(text, path) {
+            Ok((_, findings)) | Err(findings) => findings,
+        },
+        60,
+    );
+}

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::forms::{NAME, PATH};
-use crate::shape::{Key, Map, Shape, View};
+use super::forms::{PATH, name};
+use crate::shape::{Format, Key, Map, Shape, View};
 
 /// The installation of TigerFlow that the cache must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,10 +18,12 @@ pub struct DeclaredTigerFlow {
     pub keep: u32,
 }
 
+static VERSION: Format = name("a version", &["1.2.0"]);
+
 pub(super) static MAP: Map = Map::of(
     "`tigerflow`",
     &[
-        Key::new("version", Shape::Format(&NAME), "Its version").or("that which bf-admin knows"),
+        Key::new("version", Shape::Format(&VERSION), "Its version").or("that which bf-admin knows"),
         Key::new("ml", Shape::Bool, "With the tasks that run models").or("true"),
         Key::new("python", Shape::Format(&PATH), "The interpreter it is installed for")
             .or("the newest that everybody can run"),

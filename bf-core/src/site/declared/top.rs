@@ -2,9 +2,11 @@
 
 use std::path::{Component, Path};
 
-use super::forms::{IMAGE_NAME, NAME};
+use super::forms::{IMAGE_NAME, name};
 use super::{engines, images, models, network, ondemand, policy, retention, runtime, slurm, tigerflow};
 use crate::shape::{By, Fault, Format, Key, Map, Shape};
+
+static ENGINE: Format = name("the id of an engine", &["llama_cpp"]);
 
 /// The whole file.
 pub(super) static MAP: Map = Map::of(
@@ -24,7 +26,7 @@ pub(super) static MAP: Map = Map::of(
         Key::new("models", Shape::List(&Shape::Map(&models::MAP)), "Models"),
         Key::new(
             "engines",
-            Shape::Named(&NAME, &Shape::OrNull(&Shape::Map(&engines::MAP))),
+            Shape::Named(&ENGINE, &Shape::OrNull(&Shape::Map(&engines::MAP))),
             "Engines that run without a container",
         ),
         Key::new("tigerflow", Shape::Map(&tigerflow::MAP), "What batch jobs run with").by(By::Refused),

@@ -15,6 +15,8 @@ use crate::report::Finding;
 const MAX_DEPTH: usize = 64;
 /// Values in a document at most, each alias counting as all that it stands for: an alias bomb ends here.
 const MAX_NODES: usize = 50_000;
+/// Bytes of text that aliases stand for, at most: few values can be long ones.
+const MAX_COPIED: usize = 4 * MAX_BYTES;
 
 /// Parses a text that holds exactly one YAML document; see [`super::Reader::document`].
 ///
@@ -33,6 +35,7 @@ pub(super) fn document(text: &str) -> (Option<Node>, Vec<Finding>) {
         parser: Parser::new_from_str_with_options(text, options),
         anchors: HashMap::new(),
         nodes: 0,
+        copied: 0,
         findings: Vec::new(),
     };
     match composer.root() {
@@ -52,6 +55,7 @@ struct Composer<'t> {
     parser: Parser<'t, StrInput<'t>>,
     anchors: HashMap<usize, Node>,
     nodes: usize,
+    copied: usize,
     findings: Vec<Finding>,
 }
 
@@ -119,7 +123,9 @@ impl<'t> Composer<'t> {
         };
         if let Some(id) = anchor {
             // The copy costs as much as its uses do: anchors inside each other would multiply it.
-            self.count(measure(&node).0, at)?;
+            let size = measure(&node);
+            self.count(size.nodes, at)?;
+            self.copy(size.bytes, at)?;
             self.anchors.insert(id, node.clone());
         }
         Ok(node)
@@ -200,15 +206,15 @@ impl<'t> Composer<'t> {
 
     fn alias(&mut self, id: usize, at: Position, depth: usize) -> Result<Node, Stop> {
         let Some(node) = self.anchors.get(&id) else {
-            return Err(Box::new(at.error("recursive_alias", "this alias stands inside what it stands for")));
+            return Err(Box::new(recursive(at)));
         };
-        let (nodes, height) = measure(node);
-        if depth + height > MAX_DEPTH {
+        let size = measure(node);
+        if depth + size.height > MAX_DEPTH {
             return Err(Box::new(too_deep(at)));
         }
-        let node = node.clone();
-        self.count(nodes, at)?;
-        Ok(node)
+        self.count(size.nodes, at)?;
+        self.copy(size.bytes, at)?;
+        self.anchors.get(&id).cloned().ok_or_else(|| Box::new(recursive(at)))
     }
 
     fn count(&mut self, nodes: usize, at: Position) -> Result<(), Stop> {
@@ -221,6 +227,18 @@ impl<'t> Composer<'t> {
                 .with_hint("aliases count as all that they stand for"),
         ))
     }
+
+    fn copy(&mut self, bytes: usize, at: Position) -> Result<(), Stop> {
+        self.copied += bytes;
+        if self.copied <= MAX_COPIED {
+            return Ok(());
+        }
+        Err(Box::new(at.error("too_many_values", "the aliases stand for more than 4 MiB of text")))
+    }
+}
+
+fn recursive(at: Position) -> Finding {
+    at.error("recursive_alias", "this alias stands inside what it stands for")
 }
 
 fn scalar_value(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Value {
@@ -232,14 +250,34 @@ fn too_deep(at: Position) -> Finding {
     at.error("too_deep", format!("more than {MAX_DEPTH} maps and lists inside each other"))
 }
 
-/// How many values a tree has and how many levels.
-fn measure(node: &Node) -> (usize, usize) {
-    let children: Vec<&Node> = match &node.value {
-        Value::List(items) => items.iter().collect(),
-        Value::Map(entries) => entries.iter().map(|entry| &entry.value).collect(),
-        _ => return (1, 0),
+/// What a tree costs.
+#[derive(Default)]
+struct Size {
+    nodes: usize,
+    /// Levels below it.
+    height: usize,
+    /// Of text.
+    bytes: usize,
+}
+
+fn measure(node: &Node) -> Size {
+    let mut size = Size { nodes: 1, ..Size::default() };
+    let mut add = |child: &Node| {
+        let child = measure(child);
+        size.nodes += child.nodes;
+        size.height = size.height.max(child.height + 1);
+        size.bytes += child.bytes;
     };
-    children.into_iter().map(measure).fold((1, 0), |(nodes, height), (n, h)| (nodes + n, height.max(h + 1)))
+    match &node.value {
+        Value::List(items) => items.iter().for_each(add),
+        Value::Map(entries) => {
+            entries.iter().for_each(|entry| add(&entry.value));
+            size.bytes += entries.iter().map(|entry| entry.key.len()).sum::<usize>();
+        }
+        Value::Text(text) => size.bytes += text.len(),
+        _ => {}
+    }
+    size
 }
 
 fn position(span: Span) -> Position {

@@ -46,15 +46,47 @@ pub fn read_text(path: &Path) -> Result<String, ReadError> {
     }
     let mut bytes = Vec::new();
     fs_err::File::open(path)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    decode(bytes).map_err(ReadError::Invalid)
+}
+
+/// Reads a text from a stream of the process, to its end.
+///
+/// # Errors
+/// As [`read_text`].
+pub fn read_stream(stream: impl Read) -> Result<String, ReadError> {
+    let mut bytes = Vec::new();
+    stream.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    decode(bytes).map_err(ReadError::Invalid)
+}
+
+/// Bytes as text that can be a document.
+pub(super) fn decode(bytes: Vec<u8>) -> Result<String, Finding> {
     if bytes.len() > MAX_BYTES {
-        return Err(ReadError::Invalid(too_large()));
+        return Err(too_large());
     }
-    String::from_utf8(bytes).map_err(|error| {
+    if is_wide(&bytes) {
+        return Err(Position::START
+            .error("not_utf8", "the file is UTF-16 or UTF-32 text, not UTF-8")
+            .with_hint("save it as UTF-8; in a shell: iconv -f UTF-16 -t UTF-8 FILE"));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        ReadError::Invalid(
-            end_of(&String::from_utf8_lossy(valid)).error("not_utf8", "the file is not UTF-8 text"),
-        )
-    })
+        end_of(&String::from_utf8_lossy(valid))
+            .error("not_utf8", "the file is not UTF-8 text: here is a byte that has no place in it")
+            .with_hint("save it as UTF-8; if it is Latin-1: iconv -f LATIN1 -t UTF-8 FILE")
+    })?;
+    match text.find('\0') {
+        None => Ok(text),
+        Some(index) => Err(end_of(&text[..index])
+            .error("nul_byte", "a NUL byte, which no text has")
+            .with_hint("was it cut off or damaged, or is it no text file?")),
+    }
+}
+
+/// Whether it begins as UTF-16 or UTF-32 does: with a mark, or with a character of ASCII and its zeros.
+fn is_wide(bytes: &[u8]) -> bool {
+    matches!(bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, 0, 0xfe, 0xff, ..])
+        || matches!(bytes, [a, 0, b, 0, ..] | [0, a, 0, b, ..] if *a != 0 && *b != 0)
 }
 
 /// The finding for a text above [`MAX_BYTES`].
@@ -85,6 +117,17 @@ mod tests {
         let ReadError::Invalid(finding) = read_text(&path).unwrap_err() else { panic!("not invalid") };
         assert_eq!((finding.code, finding.line, finding.column), ("not_utf8", Some(2), Some(2)));
 
+        for (bytes, code) in [
+            (&b"\xff\xfea\0:\0"[..], "not_utf8"),
+            (b"\xfe\xff\0a\0:", "not_utf8"),
+            (b"a\0:\0 \0b\0", "not_utf8"),
+            (b"\0a\0:", "not_utf8"),
+            (b"a: b\0c", "nul_byte"),
+        ] {
+            assert_eq!(decode(bytes.to_vec()).unwrap_err().code, code, "{bytes:?}");
+        }
+        let finding = decode(b"a: 1\nb: \0".to_vec()).unwrap_err();
+        assert_eq!((finding.line, finding.column), (Some(2), Some(4)));
         fs_err::write(&path, vec![b'#'; MAX_BYTES + 1]).unwrap();
         let ReadError::Invalid(finding) = read_text(&path).unwrap_err() else { panic!("not invalid") };
         assert_eq!(finding.code, "file_too_large");

@@ -33,7 +33,7 @@ mod suggest;
 mod syntax;
 
 pub use config::{ConfigError, load, parse, summary};
-pub use file::{MAX_BYTES, ReadError, read_text};
+pub use file::{MAX_BYTES, ReadError, read_stream, read_text};
 pub use map::MapReader;
 pub use node::{Entry, Node, Position, Value};
 pub use reader::Reader;

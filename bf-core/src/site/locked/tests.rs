@@ -1,0 +1,108 @@
+//! site.lock, written and read.
+
+use super::*;
+
+#[test]
+fn a_lock_survives_being_written_and_read_and_a_newer_one_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let layout = Layout::new(dir.path());
+    assert_eq!(Locked::load(&layout).unwrap(), Locked::default());
+    let mut locked = Locked::default();
+    let files = vec![LockedFile { path: "a/b".into(), sha256: "0".repeat(64), bytes: 3 }];
+    locked.models.insert("org/name".into(), LockedModel { commit: "1".repeat(40), files });
+    let image = LockedImage {
+        reference: Some("ghcr.io/org/name:1".parse().unwrap()),
+        digest: None,
+        sif: "images/name_1.sif".into(),
+        sha256: "ab".repeat(32),
+        bytes: 3,
+        compression: "gzip".into(),
+    };
+    assert_eq!(image.store_name(), "abababababab-gzip.sif");
+    locked.images.insert("vllm".into(), image);
+    fs_err::write(layout.site_lock(), locked.text().unwrap()).unwrap();
+    assert_eq!(Locked::load(&layout).unwrap(), locked);
+    let toolkit = r#"{"schema": 1, "toolkit": {"version": "1", "sha256": "00"}, "new": 1}"#;
+    fs_err::write(layout.site_lock(), toolkit).unwrap();
+    assert_eq!(Locked::load(&layout).unwrap().toolkit.unwrap().files, []);
+    let image = r#"{"schema": 1, "images": {"a": {"ref": "UPPER", "sif": "a", "sha256": "", "bytes": 1}}}"#;
+    fs_err::write(layout.site_lock(), image).unwrap();
+    assert_eq!(Locked::load(&layout).unwrap_err().exit, Exit::Invalid);
+    fs_err::write(layout.site_lock(), r#"{"schema": 2}"#).unwrap();
+    assert_eq!(Locked::load(&layout).unwrap_err().exit, Exit::Invalid);
+}
+
+const FULL: &str = r#"{
+  "schema": 1, "tigerflow": {"release": "r1", "lock_sha256": "00"},
+  "toolkit": {"version": "1", "sha256": "00", "files": [{"path": "p", "sha256": "00", "bytes": 1}], "signed": true},
+  "images": {"a": {"ref": "ghcr.io/o/n:1", "digest": null, "sif": "images/n_1.sif", "sha256": "00", "bytes": 1,
+    "compression": "gzip", "signature": "x"}},
+  "engines": {"e": {"version": "1", "package": "p", "sha256": ["00"], "python": "/p", "files": [], "cuda": "13"}},
+  "models": {"o/n": {"commit": "00", "files": [], "license": "mit"}}
+}"#;
+
+fn loaded(text: &str) -> Locked {
+    let dir = tempfile::tempdir().unwrap();
+    let layout = Layout::new(dir.path());
+    fs_err::write(layout.site_lock(), text).unwrap();
+    Locked::load(&layout).unwrap()
+}
+
+#[test]
+fn what_a_newer_version_wrote_stays_until_its_thing_changes() {
+    let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    let mut locked = loaded(FULL);
+    assert_eq!(value(&locked.text().unwrap()), value(FULL));
+
+    locked.images.get_mut("a").unwrap().bytes = 2;
+    locked.models.clear();
+    locked.engines.clear();
+    let engine = LockedEngine {
+        version: "2".into(),
+        package: "q".into(),
+        sha256: vec![],
+        python: "/p".into(),
+        files: vec![],
+    };
+    locked.engines.insert("f".into(), engine);
+    let now = value(&locked.text().unwrap());
+    assert_eq!(now["tigerflow"], value(FULL)["tigerflow"]);
+    assert_eq!(now["toolkit"]["signed"], true);
+    assert_eq!(now["images"]["a"].get("signature"), None, "of another file");
+    assert_eq!(now["models"], value("{}"));
+    assert_eq!(now["engines"].as_object().unwrap().keys().collect::<Vec<_>>(), ["f"]);
+    assert!(loaded(r#"{"schema": 1}"#).unknown.is_none());
+}
+
+/// What is written has the described keys and no others.
+#[test]
+fn the_description_is_that_of_the_types() {
+    let mut locked = loaded(FULL);
+    locked.unknown = None;
+    let closed = |value: &serde_json::Value| unknown::of(value, &shape::MAP);
+    let written = serde_json::to_value(&locked).unwrap();
+    assert_eq!(closed(&written), None);
+    let reader = crate::spec::parse::Reader::new();
+    let root = reader.document(&locked.text().unwrap()).unwrap();
+    crate::shape::check(&reader, &root, &shape::MAP);
+    assert_eq!(reader.into_findings(), []);
+    for key in shape::MAP.keys {
+        assert!(written.get(key.name).is_some(), "{}", key.name);
+    }
+    for (part, name) in [("images", "a"), ("engines", "e"), ("models", "o/n")] {
+        let crate::shape::Shape::Named(_, crate::shape::Shape::Map(map)) =
+            shape::MAP.keys.iter().find(|key| key.name == part).unwrap().shape
+        else {
+            panic!("{part}")
+        };
+        for key in map.keys {
+            assert!(written[part][name].get(key.name).is_some(), "{part}: {}", key.name);
+        }
+        // A key that is said to be needed is needed.
+        for key in map.keys.iter().filter(|key| key.is_required) {
+            let mut without = written.clone();
+            without[part][name].as_object_mut().unwrap().remove(key.name);
+            assert!(serde_json::from_value::<Locked>(without).is_err(), "{part}: {}", key.name);
+        }
+    }
+}
