@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use bf_core::report::{Failure, Finding, Report, Severity};
 use bf_core::service::{self, Engine};
-use bf_core::site::{Declared, DeclaredModel, Layout};
-use bf_core::spec::parse::{Entry, Node, ReadError, Reader, Value, read_text};
+use bf_core::shape::View;
+use bf_core::site::{Declared, Layout};
+use bf_core::spec::parse::{Entry, Node, ReadError, Reader, Value, read_stream, read_text};
 use bf_core::spec::{ResourceSpecs, snippet};
 use serde::Serialize;
 
@@ -74,8 +75,12 @@ pub(crate) fn files(paths: &[PathBuf]) -> Result<Validated, Failure> {
     Ok(Validated { ok: is_ok(&findings), findings, files })
 }
 
+/// How standard input is named, in findings as well.
+const STDIN: &str = "-";
+
 fn file(path: &Path) -> Result<File, Failure> {
-    let text = match read_text(path) {
+    let read = if path == Path::new(STDIN) { read_stream(io::stdin().lock()) } else { read_text(path) };
+    let text = match read {
         Ok(text) => text,
         Err(ReadError::Io(error)) => return Err(error.into()),
         Err(ReadError::Invalid(mut finding)) => {
@@ -102,6 +107,21 @@ fn file(path: &Path) -> Result<File, Failure> {
     Ok(File { path: path.to_owned(), kind, text, findings })
 }
 
+/// Keys at the top that only a site.yaml has.
+const SITE_ONLY: [&str; 11] = [
+    "schema",
+    "cache_dir",
+    "engines",
+    "images",
+    "slurm",
+    "runtime",
+    "network",
+    "policy",
+    "retention",
+    "tigerflow",
+    "ondemand",
+];
+
 /// By the keys at the top; by the name where these say nothing.
 fn kind(text: &str, path: &Path) -> Kind {
     let root = Reader::new().document(text);
@@ -113,7 +133,7 @@ fn kind(text: &str, path: &Path) -> Kind {
     let models = entries.iter().find(|entry| entry.key == "models").map(|entry| &entry.value.value);
     if has(&["partitions", "time"]) {
         Kind::Specs
-    } else if has(&["schema", "cache_dir", "engines"]) {
+    } else if has(&SITE_ONLY) {
         Kind::Site
     } else {
         match models {
@@ -172,29 +192,44 @@ fn site(text: &str, path: &Path) -> Result<Vec<Finding>, Failure> {
         }
     }
     findings.extend(images(root.as_ref(), &engines, &declared));
-    for model in declared.models.iter().filter(|model| model.path.as_ref().is_some_and(|path| !path.exists()))
-    {
-        let shown = model.path.as_deref().unwrap_or(Path::new("")).display().to_string();
-        let message = format!("the `path` of model `{}` is not there: {shown}", model.repo);
-        findings.push(
-            Finding::warning("path_not_found", message)
-                .with_hint("it is needed until the model is in the cache"),
-        );
-    }
-    let absent = |model: &&DeclaredModel| {
-        let folder = Layout::new(&declared.cache_dir).models().join(model.repo.folder_name());
-        model.path.is_none() && fs_err::symlink_metadata(folder).is_err()
-    };
-    for model in declared.models.iter().filter(absent) {
-        let message = format!("the model `{}` has no `path` and is not in the cache", model.repo);
-        findings.push(
-            Finding::warning("model_not_there", message).with_hint(
-                "this version downloads nothing: give it a `path`, or run `bf-admin model import`",
-            ),
-        );
-    }
+    findings.extend(models(root.as_ref(), &declared));
     findings.sort_by_key(|finding| (finding.line.is_none(), finding.line, finding.column));
     Ok(findings)
+}
+
+/// Models that cannot be published, since what they come from is not there.
+fn models(root: Option<&Node>, declared: &Declared) -> Vec<Finding> {
+    let nodes = match at(root, "models").map(|entry| &entry.value.value) {
+        Some(Value::List(nodes)) => nodes.as_slice(),
+        _ => &[],
+    };
+    let mut findings = Vec::new();
+    // As many as are declared, in the same order, where nothing is wrong.
+    for (model, node) in declared.models.iter().zip(nodes) {
+        let view = View::of(node);
+        match &model.path {
+            Some(path) if !path.exists() => {
+                let message =
+                    format!("the `path` of model `{}` is not there: {}", model.repo, path.display());
+                findings.push(
+                    view.at("path")
+                        .warning("path_not_found", message)
+                        .with_hint("it is needed until the model is in the cache"),
+                );
+            }
+            Some(_) => {}
+            None => {
+                let folder = Layout::new(&declared.cache_dir).models().join(model.repo.folder_name());
+                if fs_err::symlink_metadata(folder).is_err() {
+                    let message = format!("the model `{}` has no `path` and is not in the cache", model.repo);
+                    findings.push(view.at("repo").warning("model_not_there", message).with_hint(
+                        "this version downloads nothing: give it a `path`, or run `bf-admin model import`",
+                    ));
+                }
+            }
+        }
+    }
+    findings
 }
 
 /// Images that no engine is called like, and those that would have the file of another one.
@@ -282,6 +317,7 @@ mod tests {
         assert_eq!(kind("models: {a: b.c}\n", "x.yaml"), Kind::Specs);
         assert_eq!(kind("models: [{repo: a}]\n", "x.yaml"), Kind::Site);
         assert_eq!(kind("a: [", "my-site.yaml"), Kind::Site);
+        assert_eq!(kind("policy: {}\n", "x.yaml"), Kind::Site);
         assert_eq!(kind("", "tiers.yaml"), Kind::Either);
         assert_eq!(kind("# nothing yet\n", "site.yaml"), Kind::Either);
     }
@@ -326,7 +362,7 @@ mod tests {
         let found: Vec<_> = validated.findings.iter().map(|finding| (finding.code, finding.line)).collect();
         assert_eq!(
             found,
-            [("engine_not_found", Some(4)), ("engine_version", Some(5)), ("path_not_found", None)]
+            [("engine_not_found", Some(4)), ("engine_version", Some(5)), ("path_not_found", Some(7))]
         );
         assert!(!validated.is_ok());
         assert!(validated.findings.iter().all(|finding| finding.file.as_ref() == Some(&path)));

@@ -37,8 +37,7 @@ impl Apptainer {
         format!("{}{name}", self.prefix)
     }
 
-    /// A runtime for tests.
-    #[doc(hidden)]
+    /// The runtime at a path that is known. One that is called neither name is taken for Apptainer.
     pub fn at(program: impl Into<PathBuf>) -> Self {
         let program = program.into();
         let (_, prefix) = PROGRAMS.iter().find(|(name, _)| program.ends_with(name)).unwrap_or(&PROGRAMS[0]);

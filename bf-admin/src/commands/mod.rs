@@ -4,6 +4,7 @@ mod image;
 mod init;
 mod model;
 mod permissions;
+mod schema;
 mod setup;
 mod single;
 mod status;
@@ -38,6 +39,8 @@ pub(crate) enum Command {
     /// Who can read the cache
     #[command(subcommand)]
     Permissions(permissions::Permissions),
+    /// Print the JSON Schema of a file
+    Schema(schema::Schema),
     /// Show the version
     Version,
     /// Run a program that ends with whoever started this
@@ -60,6 +63,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<Exit, Failure> 
         Command::Tethered { command } => tether::run(&command),
         Command::Model(model) => model.run(context),
         Command::Permissions(permissions) => permissions.run(context),
+        Command::Schema(schema) => schema.run(context),
         Command::Version => version::run(context),
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use bf_core::report::{Exit, Failure};
+use bf_core::site::{Declared, Layout};
 use clap::Args;
 
 use crate::cli::Context;
@@ -11,7 +12,7 @@ use crate::{locate, validate};
 /// Options of `validate`.
 #[derive(Debug, Args)]
 pub(crate) struct Validate {
-    /// A `site.yaml` or `resource_specs.yaml` [default: both, here or in the cache]
+    /// A site.yaml or resource_specs.yaml, or - for stdin [default: both, here or in the cache]
     file: Option<PathBuf>,
 }
 
@@ -28,23 +29,26 @@ impl Validate {
     }
 }
 
-/// site.yaml and the tiers beside it, else those of the cache.
+/// site.yaml as all commands find it, and the tiers beside it, else those of its cache; without a site.yaml what the cache has.
 fn found(context: &Context) -> Result<Vec<PathBuf>, Failure> {
-    let here = match &context.site {
-        Some(site) => vec![site.clone(), site.with_file_name("resource_specs.yaml")],
-        None => vec!["site.yaml".into(), "resource_specs.yaml".into()],
-    };
-    let there = |files: Vec<PathBuf>| -> Vec<PathBuf> {
-        files.into_iter().filter(|file| fs_err::symlink_metadata(file).is_ok()).collect()
-    };
-    let mut files = there(here);
-    if let Some(site) = context.site.as_ref().filter(|site| !files.contains(site)) {
-        files.insert(0, site.clone()); // named, so that it is missing is an error
+    let site = context.site.clone().unwrap_or_else(|| "site.yaml".into());
+    let specs = site.with_file_name("resource_specs.yaml");
+    let there = |file: &PathBuf| fs_err::symlink_metadata(file).is_ok();
+    let mut files = Vec::new();
+    // One that was named and is missing is an error.
+    if context.site.is_some() || there(&site) {
+        files.push(site);
+    }
+    if there(&specs) {
+        files.push(specs);
+    } else if let Some((declared, _)) = files.first().and_then(|site| Declared::load(site).ok()) {
+        // A site.yaml that cannot be read names no cache, and is a finding anyway.
+        files.extend(Some(Layout::new(declared.cache_dir).resource_specs()).filter(there));
     }
     if files.is_empty()
         && let Some(layout) = locate::named(context)
     {
-        files = there(vec![layout.site_yaml(), layout.resource_specs()]);
+        files.extend([layout.site_yaml(), layout.resource_specs()].into_iter().filter(there));
     }
     if files.is_empty() {
         let message = "there is neither a site.yaml nor a resource_specs.yaml here";

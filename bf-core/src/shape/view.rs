@@ -31,6 +31,7 @@ impl<'n> View<'n> {
     }
 
     /// The map at `key`; an empty one where there is none.
+    #[must_use]
     pub fn map(&self, key: &str) -> Self {
         self.node(key).map_or(Self { entries: &[], at: self.at }, View::of)
     }

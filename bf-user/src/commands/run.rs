@@ -288,6 +288,9 @@ pub(crate) fn run(args: RunArgs, settings: &Settings, printer: Printer) -> Resul
     launch::check(&plan, slurm.as_ref())?;
     let store = Store::open(&settings.home_dir)?;
     let named = refuse_taken_name(&plan.job.name, &store, settings)?;
+    if plan.rules.policy.max_services.is_some() {
+        launch::check_number(&plan.rules, live(&store, settings)?)?;
+    }
     // Recorded first: a job that started and is not in the store would be found by nobody.
     let mut record = Record::of_job(&plan.job, &settings.home_dir);
     if !store.insert_if_named(&record, named)? {
@@ -334,6 +337,17 @@ fn refuse_taken_name(name: &str, store: &Store, settings: &Settings) -> Result<u
 fn name_taken(name: &str, state: &str, id: &str) -> Failure {
     Failure::new(Exit::Busy, "name_taken", format!("a service {name} is {state} already"))
         .with_hint(format!("choose another name, or stop it first: bf-user stop {id}"))
+}
+
+/// How many services of the user live.
+fn live(store: &Store, settings: &Settings) -> Result<usize, Failure> {
+    let scene = Scene::of(&settings.home_dir);
+    let mut live = 0;
+    for record in store.all()? {
+        let (_, status) = block_on(ServiceView::of(record, store, &scene, false))?;
+        live += usize::from(status.state.is_live());
+    }
+    Ok(live)
 }
 
 /// Who runs it: whom the user names, else the profile, else Slurm where there is one, since a login node is not for services.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use bf_core::site::{GpuFlag, MemoryRequest, Ports};
 use bf_core::slurm::JobId;
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +42,9 @@ pub(crate) struct Job {
     /// What Slurm was asked for besides the resources.
     #[serde(default)]
     pub(crate) slurm: SlurmOptions,
+    /// How its site runs containers.
+    #[serde(default)]
+    pub(crate) runtime: Runtime,
     /// RFC 3339.
     pub(crate) created_at: String,
     /// The bf-user that made the job.
@@ -83,7 +87,7 @@ impl Job {
             },
             resources: Resources { cpus: 4, gpus: 0, memory_gb: 8 },
             tier: None,
-            network: Network { address: text("127.0.0.1"), port: 0 },
+            network: Network { address: text("127.0.0.1"), port: 0, ports: None, interface: None },
             arguments: Vec::new(),
             idle_timeout: None,
             time_limit: Some(1800),
@@ -92,6 +96,7 @@ impl Job {
             cache_dir: text("/shared/cache"),
             scheduler: Scheduler::Slurm,
             slurm: SlurmOptions::default(),
+            runtime: Runtime::default(),
             created_at: text("2026-01-01T00:00:00.000Z"),
             version: text("0.1.0"),
         }
@@ -130,6 +135,28 @@ pub(crate) struct SlurmOptions {
     pub(crate) reservation: Option<String>,
     /// GPUs as Slurm is asked for them, as `gpu:a100:2`.
     pub(crate) gres: Option<String>,
+    /// The GPUs of a site that asks for them so, as `a100:2`.
+    pub(crate) gpus_per_node: Option<String>,
+    /// How memory is asked for.
+    pub(crate) memory: MemoryRequest,
+    /// Options of the site, as `--name=value`.
+    pub(crate) directives: Vec<String>,
+    /// Environment modules that the job script loads.
+    pub(crate) modules: Vec<String>,
+}
+
+/// How the site runs containers, and what every engine of it gets.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Runtime {
+    /// Apptainer; `None`: the one in PATH.
+    pub(crate) apptainer: Option<PathBuf>,
+    /// How a container gets GPUs.
+    pub(crate) gpu_flag: GpuFlag,
+    /// More that it sees, as `SOURCE[:TARGET[:ro]]`.
+    pub(crate) binds: Vec<String>,
+    /// Variables of the engine, which those of its definition come before.
+    pub(crate) env: BTreeMap<String, String>,
 }
 
 /// The engine, as its YAML defines it: templates are rendered in the job, where socket and devices are known.
@@ -208,6 +235,12 @@ pub(crate) struct Network {
     pub(crate) address: String,
     /// Port; 0 takes any free one.
     pub(crate) port: u16,
+    /// Where a free one is looked for; `None`: anywhere.
+    #[serde(default)]
+    pub(crate) ports: Option<Ports>,
+    /// The network interface whose address is published first.
+    #[serde(default)]
+    pub(crate) interface: Option<String>,
 }
 
 /// `endpoint.json`: where the service answers. Written when the port is bound.

@@ -8,7 +8,7 @@ mod process;
 
 pub(crate) use files::{
     Cause, End, Endpoint, Engine, EngineImage, Job, LocalJob, Model, Network, Phase, PhaseTime, Requests,
-    Resources, SCHEMA, Scheduler, SlurmJob, SlurmOptions, State, StopAsked, TierName, Work,
+    Resources, Runtime, SCHEMA, Scheduler, SlurmJob, SlurmOptions, State, StopAsked, TierName, Work,
 };
 pub(crate) use key::{Key, proof, proofs_match};
 pub(crate) use process::Liveness;

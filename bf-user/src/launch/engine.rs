@@ -5,14 +5,20 @@ use std::path::PathBuf;
 use bf_core::image::{self, GPU_SUFFIX, Sif};
 use bf_core::report::{Exit, Failure};
 use bf_core::service::{self, Engine as Definition, Listen};
-use bf_core::site::{self, Layout, Locked, LockedImage};
+use bf_core::site::{self, Layout, Locked, LockedImage, SiteRules};
 
 use super::Wish;
 use crate::job::{Engine, EngineImage, Scheduler};
 use crate::supervise;
 
 /// The engine for a model in `format`, with its installation checked: a program or an image is run only if it can be trusted.
-pub(super) fn of(layout: &Layout, wish: &Wish, format: &str, gpus: u32) -> Result<Engine, Failure> {
+pub(super) fn of(
+    layout: &Layout,
+    rules: &SiteRules,
+    wish: &Wish,
+    format: &str,
+    gpus: u32,
+) -> Result<Engine, Failure> {
     let definition = service::choose(Some(layout), wish.kind, format, gpus)?;
     check_supported(&definition)?;
     check_arguments(&definition, &wish.arguments)?;
@@ -20,7 +26,7 @@ pub(super) fn of(layout: &Layout, wish: &Wish, format: &str, gpus: u32) -> Resul
     let program = definition.native.as_ref().map(|native| layout.engine(&definition.id, &native.version));
     // On this machine it shows whether there is anything to run an image with; of other nodes that is not known here.
     if image.is_some() && wish.scheduler == Scheduler::Local && wish.image.is_none() {
-        match supervise::runtime() {
+        match supervise::runtime(rules.runtime.apptainer.as_deref()) {
             Err(_) if program.as_ref().is_some_and(|folder| folder.is_dir()) => image = None,
             found => found.map(|_| ())?,
         }

@@ -4,6 +4,7 @@ mod engine;
 mod local;
 mod plan;
 mod program;
+mod rules;
 mod slurm;
 mod stop;
 
@@ -11,6 +12,7 @@ mod stop;
 pub(crate) use engine::resolved;
 pub(crate) use local::detach;
 pub(crate) use plan::{Plan, Wish, gb, open_cache, roots};
+pub(crate) use rules::check_number;
 pub(crate) use stop::{remove_left, stop};
 
 use bf_core::report::Failure;

@@ -5,12 +5,12 @@ use bf_core::model::{self, Found, Location, ModelId, Root};
 use bf_core::report::{Exit, Failure, Finding};
 use bf_core::service::Kind;
 use bf_core::settings::Settings;
-use bf_core::site::{self, Layout};
+use bf_core::site::{self, Layout, SiteRules};
 use bf_core::spec::{ResourceSpecs, SpecSource};
 use bf_core::tier;
 
-use super::engine;
-use crate::job::{Job, Key, Model, Network, Resources, SCHEMA, Scheduler, SlurmOptions, TierName};
+use super::{engine, rules};
+use crate::job::{Job, Key, Model, Resources, SCHEMA, Scheduler, SlurmOptions, TierName};
 
 /// What the user asked for, as the command line gave it.
 #[derive(Debug, Clone)]
@@ -47,6 +47,8 @@ pub(crate) struct Wish {
 pub(crate) struct Plan {
     pub(crate) layout: Layout,
     pub(crate) job: Job,
+    /// What the site asks for.
+    pub(crate) rules: SiteRules,
     /// Why this tier.
     pub(crate) reason: String,
     pub(crate) warnings: Vec<Finding>,
@@ -56,6 +58,8 @@ impl Plan {
     /// Resolves `wish`, or says what stands in its way.
     pub(crate) fn of(wish: &Wish, settings: &Settings) -> Result<Self, Failure> {
         let layout = open_cache(settings)?;
+        let site = SiteRules::of_cache(&layout)?;
+        rules::check(&site, wish)?;
         let id = ModelId::parse_stored(&wish.model)?;
         let Found { info, warnings, .. } =
             model::find(&roots(settings, &layout), &id, wish.revision.as_deref())?;
@@ -68,7 +72,7 @@ impl Plan {
             memory_gb: wish.memory_gb.unwrap_or(tier.memory_gb),
         };
         let time_limit = time_limit(wish, &loaded.specs)?;
-        let engine = engine::of(&layout, wish, info.format.name(), resources.gpus)?;
+        let engine = engine::of(&layout, &site, wish, info.format.name(), resources.gpus)?;
         let weights = info.weights.first().cloned().ok_or_else(|| {
             Failure::new(Exit::Invalid, "model_without_weights", format!("the model {id} has no weights"))
         })?;
@@ -81,12 +85,13 @@ impl Plan {
             engine,
             model: Model { repo: id.to_string(), revision: info.revision, snapshot: info.path, weights },
             tier: tier.name.clone(),
-            network: Network { address: address(wish.scheduler).into(), port: wish.port },
+            network: rules::network(&site, wish),
+            runtime: rules::runtime(&site),
             scheduler: wish.scheduler,
-            slurm: slurm_options(wish, &resources, tier),
+            slurm: slurm_options(&site, wish, &resources, tier),
             resources,
             arguments: wish.arguments.clone(),
-            idle_timeout: wish.idle_timeout,
+            idle_timeout: rules::idle_timeout(&site, wish)?,
             grace_period: wish.grace_period,
             profile: settings.profile_name().to_owned(),
             cache_dir: layout.root().display().to_string(),
@@ -94,7 +99,7 @@ impl Plan {
             created_at: bf_core::host::now(),
             version: env!("CARGO_PKG_VERSION").into(),
         };
-        Ok(Self { layout, job, reason, warnings })
+        Ok(Self { layout, job, rules: site, reason, warnings })
     }
 }
 
@@ -118,14 +123,6 @@ pub(crate) fn gb(bytes: u64) -> f64 {
     bytes as f64 / 1e9
 }
 
-/// Where the supervisor listens: a job of Slurm must be reached from other nodes. What it answers for asks for the key.
-fn address(scheduler: Scheduler) -> &'static str {
-    match scheduler {
-        Scheduler::Local => "127.0.0.1",
-        Scheduler::Slurm => "0.0.0.0",
-    }
-}
-
 /// What a tier gives.
 struct Given {
     name: Option<TierName>,
@@ -138,21 +135,23 @@ struct Given {
 }
 
 /// What Slurm is asked for besides the amounts: the user's word comes before the tier's.
-fn slurm_options(wish: &Wish, resources: &Resources, tier: Given) -> SlurmOptions {
+fn slurm_options(site: &SiteRules, wish: &Wish, resources: &Resources, tier: Given) -> SlurmOptions {
     if wish.scheduler == Scheduler::Local {
         return SlurmOptions::default();
     }
     let partition = tier.name.and_then(|name| name.partition);
     // The tier's own request is for its own number of GPUs.
     let gres = tier.gres.filter(|_| resources.gpus == tier.gpus);
-    SlurmOptions {
+    let options = SlurmOptions {
         partition: wish.partition.clone().or(partition),
         constraint: wish.constraint.clone().or(tier.constraint),
         account: wish.account.clone(),
         qos: wish.qos.clone(),
         reservation: wish.reservation.clone(),
         gres: gres.or_else(|| (resources.gpus > 0).then(|| format!("gpu:{}", resources.gpus))),
-    }
+        ..SlurmOptions::default()
+    };
+    rules::slurm(site, options)
 }
 
 /// The tier that was asked for, else the recommended one. Without either, resources that are all given do as well.

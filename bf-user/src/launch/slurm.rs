@@ -4,6 +4,7 @@ use std::path::Path;
 
 use bf_core::digest;
 use bf_core::report::{Exit, Failure};
+use bf_core::site::MemoryRequest;
 use bf_core::slurm::{Comment, Directive, NodeFacts, PartitionFacts, Slurm, SlurmError};
 use bf_core::template::{self, Source};
 
@@ -24,6 +25,7 @@ fn render(source: &Source, job: &Job, dir: &JobDir, program: &Path) -> Result<St
         "name": job.name,
         "service": job.service,
         "directives": directives,
+        "modules": job.slurm.modules,
         "program": program,
         "job_dir": dir.path(),
     });
@@ -60,15 +62,16 @@ fn directives(job: &Job, dir: &JobDir) -> Result<Vec<Directive>, Failure> {
         Directive::new("nodes", "1")?,
         Directive::new("ntasks", "1")?,
         Directive::new("cpus-per-task", job.resources.cpus)?,
-        Directive::new("mem", format!("{}G", job.resources.memory_gb))?,
-        // A service that came back hours later would wait for nobody, and use up what others could have.
-        Directive::flag("no-requeue")?,
     ];
+    directives.extend(memory(job)?);
+    // A service that came back hours later would wait for nobody, and use up what others could have.
+    directives.push(Directive::flag("no-requeue")?);
     if let Some(seconds) = job.time_limit {
         directives.push(Directive::new("time", seconds.div_ceil(60))?);
     }
     let given = [
         ("gres", &options.gres),
+        ("gpus-per-node", &options.gpus_per_node),
         ("constraint", &options.constraint),
         ("partition", &options.partition),
         ("account", &options.account),
@@ -80,7 +83,29 @@ fn directives(job: &Job, dir: &JobDir) -> Result<Vec<Directive>, Failure> {
             directives.push(Directive::new(name, value)?);
         }
     }
+    // What the site wants for all jobs gives way to what this one is asked for.
+    for text in &options.directives {
+        let directive = Directive::parse(text)?;
+        if directives.iter().all(|given| given.name() != directive.name()) {
+            directives.push(directive);
+        }
+    }
     Ok(directives)
+}
+
+/// The memory of the tier, as the site asks for it.
+fn memory(job: &Job) -> Result<Option<Directive>, Failure> {
+    let (gpus, memory_gb) = (job.resources.gpus, job.resources.memory_gb);
+    Ok(match job.slurm.memory {
+        MemoryRequest::None => None,
+        // Not less than the tier says.
+        MemoryRequest::MemPerGpu if gpus > 0 => {
+            Some(Directive::new("mem-per-gpu", format!("{}G", memory_gb.div_ceil(gpus)))?)
+        }
+        MemoryRequest::Mem | MemoryRequest::MemPerGpu => {
+            Some(Directive::new("mem", format!("{memory_gb}G"))?)
+        }
+    })
 }
 
 /// A name for Slurm's lists: what is not plain there is replaced.
@@ -134,7 +159,11 @@ fn check_nodes(job: &Job, partition: &PartitionFacts, nodes: &[NodeFacts]) -> Re
     let gpus =
         |node: &NodeFacts| node.gres.iter().filter(|gres| gres.name == "gpu").map(|gres| gres.count).sum();
     let resources = &job.resources;
-    let memory_mib = u64::from(resources.memory_gb) * 1024; // Slurm's G
+    let memory_gb = match job.slurm.memory {
+        MemoryRequest::None => 0, // which is not asked for
+        _ => resources.memory_gb,
+    };
+    let memory_mib = u64::from(memory_gb) * 1024; // Slurm's G
     let asked = [
         (u64::from(resources.cpus), most(&|node| node.cpus), "cores", 1),
         (memory_mib, most(&|node| node.memory_mib), "GB of memory", 1024),

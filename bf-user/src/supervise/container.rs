@@ -25,7 +25,7 @@ pub(super) fn command(
     let mut words = vec![text(runtime.program()), "--silent".into(), "exec".into()];
     words.extend(["--containall", "--no-eval"].map(String::from));
     if job.resources.gpus > 0 {
-        words.push("--nv".into());
+        words.extend(job.runtime.gpu_flag.option().map(String::from));
     }
     // /tmp in the container is else a small piece of memory.
     words.extend(["--workdir".into(), text(&work.scratch())]);
@@ -36,7 +36,7 @@ pub(super) fn command(
         format!("{0}:{0}", text(&bindable(work.path().to_owned())?)),
         format!("{0}:{0}:ro", text(&model)),
     ];
-    binds.extend(image.binds.iter().cloned());
+    binds.extend(image.binds.iter().chain(&job.runtime.binds).cloned());
     for bind in binds {
         words.extend(["--bind".into(), bind]);
     }
@@ -82,13 +82,26 @@ fn bindable(path: PathBuf) -> Result<PathBuf, Failure> {
     Ok(path)
 }
 
-/// Apptainer on this node.
-pub(crate) fn runtime() -> Result<Apptainer, Failure> {
+/// Apptainer on this node: the one that the site names, else the first in PATH.
+pub(crate) fn runtime(named: Option<&Path>) -> Result<Apptainer, Failure> {
+    let missing = |what: String, hint: &str| {
+        let message = format!("there is no Apptainer on {}: {what}", bf_core::host::name());
+        Failure::new(Exit::NotFound, "apptainer_missing", message).with_hint(hint)
+    };
+    if let Some(program) = named {
+        return if program.is_file() {
+            Ok(Apptainer::at(program))
+        } else {
+            let what =
+                format!("{} is not there (`runtime.apptainer` of the site's site.yaml)", program.display());
+            Err(missing(what, "tell an administrator: it must be the same on all nodes"))
+        };
+    }
     let path = std::env::var("PATH").unwrap_or_else(|_| super::engine::PATH.into());
     Apptainer::find(&path).ok_or_else(|| {
-        let message = format!("there is no Apptainer on {}: it is not in PATH", bf_core::host::name());
-        Failure::new(Exit::NotFound, "apptainer_missing", message).with_hint(
-            "tell an administrator; where it is a module, templates/slurm/service.sh.j2 of the cache can load it",
+        missing(
+            "it is not in PATH".into(),
+            "tell an administrator; `runtime` in site.yaml can name it, or the module that brings it",
         )
     })
 }

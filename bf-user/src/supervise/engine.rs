@@ -67,7 +67,7 @@ impl EngineProcess {
         let (command, env) = (command(job, work)?, environment(job, key, work)?);
         let (command, env) = match &job.engine.image {
             Some(image) => {
-                let runtime = container::runtime()?;
+                let runtime = container::runtime(job.runtime.apptainer.as_deref())?;
                 let command = container::command(&runtime, job, image, work, command)?;
                 (command, container::environment(&runtime, image, work, env))
             }
@@ -156,6 +156,8 @@ fn environment(job: &Job, key: &Key, work: &WorkDir) -> Result<BTreeMap<String, 
     let text = |path: PathBuf| path.to_string_lossy().into_owned();
     let mut env: BTreeMap<String, String> =
         KEPT.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect();
+    // The site's come first, so that neither our own nor the engine's are lost.
+    env.extend(job.runtime.env.clone());
     env.insert("LANG".into(), "C.UTF-8".into());
     if job.engine.image.is_none() {
         // A container brings its own.

@@ -31,6 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bf_core::report::{Exit, Explain, Failure};
+use bf_core::site::Ports;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -148,7 +149,12 @@ async fn supervise(dir: &JobDir, job: &Job) -> Result<(End, u8), Failure> {
     )?;
     let listener = bind(job).await?;
     let address = listener.local_addr()?;
-    publish(dir, job, &addresses::of_listener(address.ip())?, address.port())?;
+    publish(
+        dir,
+        job,
+        &addresses::of_listener(address.ip(), job.network.interface.as_deref())?,
+        address.port(),
+    )?;
     let proxy = tokio::spawn(proxy::serve(
         listener,
         Arc::new(proxy::Proxy::new(job, key.clone(), address.port(), work.socket(), Arc::clone(&life))),
@@ -259,7 +265,7 @@ fn exit_of(ended: &Ended) -> u8 {
     }
 }
 
-/// Binds the port that the job asks for, or any free one.
+/// Binds the port that the job asks for, or a free one, of the site's range if it has one.
 async fn bind(job: &Job) -> Result<TcpListener, Failure> {
     let address: IpAddr = job.network.address.parse().map_err(|_| {
         Failure::new(
@@ -268,14 +274,34 @@ async fn bind(job: &Job) -> Result<TcpListener, Failure> {
             format!("{} is not an IP address", job.network.address),
         )
     })?;
-    TcpListener::bind((address, job.network.port)).await.map_err(|error| {
-        if error.kind() == std::io::ErrorKind::AddrInUse {
-            let message = format!("port {} is in use on {}", job.network.port, bf_core::host::name());
-            return Failure::new(Exit::Failed, "port_in_use", message)
-                .with_hint("leave out --port: a free one is found");
-        }
-        let message = format!("cannot listen at {address} port {}: {error}", job.network.port);
+    let cannot = |port: u16, error: &std::io::Error| {
+        let message = format!("cannot listen at {address} port {port}: {error}");
         Failure::new(error.exit(), "cannot_listen", message)
+    };
+    let in_use = |what: String| {
+        let message = format!("{what} in use on {}", bf_core::host::name());
+        Failure::new(Exit::Failed, "port_in_use", message)
+    };
+    let ports = match job.network.ports {
+        Some(ports) if job.network.port == 0 => ports,
+        _ => Ports { first: job.network.port, last: job.network.port },
+    };
+    // From somewhere in the range: services that start at once on one node do not all try the same ones.
+    let length = u32::from(ports.last - ports.first) + 1;
+    let start = std::process::id() % length;
+    for step in 0..length {
+        let port = u16::try_from((start + step) % length).unwrap_or_default() + ports.first;
+        match TcpListener::bind((address, port)).await {
+            Ok(listener) => return Ok(listener),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
+            Err(error) => return Err(cannot(port, &error)),
+        }
+    }
+    Err(if job.network.port != 0 || job.network.ports.is_none() {
+        in_use(format!("port {} is", ports.first)).with_hint("leave out --port: a free one is found")
+    } else {
+        in_use(format!("all ports of this site, {ports} (`network.ports`), are"))
+            .with_hint("try again: the service may come to another node")
     })
 }
 

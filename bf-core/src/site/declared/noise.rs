@@ -77,6 +77,10 @@ fn the_full_file_is_valid_and_so_are_its_rules() {
     survives(FULL);
 }
 
+fn numbered(line: impl Fn(u32) -> String) -> String {
+    (0..40_000).map(line).collect::<Vec<_>>().concat()
+}
+
 /// What costs most of all that is small enough to be read.
 #[test]
 fn what_is_large_or_deep_ends_soon() {
@@ -86,8 +90,8 @@ fn what_is_large_or_deep_ends_soon() {
         format!("a: &a {long}\nb: [{}]\n", "*a, ".repeat(100_000)),
         format!("{long}: 1\n{long}: 2\n"),
         format!("models: [{}]\n", format!("{{repo: &r {long}}}, ") + &"{repo: *r}, ".repeat(40_000)),
-        format!("engines: {{{}}}\n", (0..40_000).map(|n| format!("{n}/: 1, ")).collect::<String>()),
-        (0..40_000).map(|n| format!("k{n}: 1\n")).collect::<String>(),
+        format!("engines: {{{}}}\n", numbered(|n| format!("{n}/: 1, "))),
+        numbered(|n| format!("k{n}: 1\n")),
         "a: ".repeat(300_000),
         "[".repeat(1_000_000),
         "{a: ".repeat(250_000),

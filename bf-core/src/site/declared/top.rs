@@ -67,12 +67,11 @@ static FILE_MODE: Format = Format {
     is: "0755 or 0644",
     examples: &["0755", "0644"],
     is_number: true,
-    check: |what, text| match file_mode(text) {
-        Some(_) => Ok(()),
-        None => {
+    check: |what, text| {
+        file_mode(text).map(drop).ok_or_else(|| {
             let message = format!("{what} must be 0755, as models are by default, or 0644");
-            Err(Fault::new("unknown_value", message))
-        }
+            Fault::new("unknown_value", message)
+        })
     },
 };
 

@@ -269,9 +269,15 @@ fn measure(node: &Node) -> Size {
         size.bytes += child.bytes;
     };
     match &node.value {
-        Value::List(items) => items.iter().for_each(add),
+        Value::List(items) => {
+            for item in items {
+                add(item);
+            }
+        }
         Value::Map(entries) => {
-            entries.iter().for_each(|entry| add(&entry.value));
+            for entry in entries {
+                add(&entry.value);
+            }
             size.bytes += entries.iter().map(|entry| entry.key.len()).sum::<usize>();
         }
         Value::Text(text) => size.bytes += text.len(),

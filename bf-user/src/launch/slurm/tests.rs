@@ -32,6 +32,7 @@ fn the_scripts_are_those_that_were_agreed_on() {
         qos: Some("short".into()),
         reservation: Some("course".into()),
         gres: Some("gpu:a100:2".into()),
+        ..SlurmOptions::default()
     };
     golden::check("jobs/most.sh", &script_of(&job, "/home/alice bob/100%/.blackfish").unwrap());
 }
@@ -54,6 +55,29 @@ fn a_template_that_leaves_out_what_matters_is_refused() {
         assert!(failure.message.contains(word) && failure.message.contains("/c/service.sh.j2"), "{failure}");
     }
     assert!(rendered(&format!("{directives}exec {{{{ program }}}} supervise {{{{ job_dir }}}}\n")).is_ok());
+}
+
+#[test]
+fn a_site_is_asked_as_it_wants_to_be() {
+    let mut job = Job::example();
+    job.resources.gpus = 3;
+    job.resources.memory_gb = 16;
+    job.slurm = SlurmOptions {
+        qos: Some("own".into()),
+        gres: Some("nvme:1".into()),
+        gpus_per_node: Some("a100:3".into()),
+        memory: MemoryRequest::MemPerGpu,
+        directives: vec!["--exclusive".into(), "--qos=site".into(), "--nice=100".into()],
+        modules: vec!["apptainer/1.4".into(), "cuda".into()],
+        ..SlurmOptions::default()
+    };
+    golden::check("jobs/site.sh", &script_of(&job, "/home/alice/.blackfish").unwrap());
+    job.resources.gpus = 0;
+    assert!(script_of(&job, "/home/alice").unwrap().contains("--mem=16G"), "a job without GPUs");
+    job.slurm.memory = MemoryRequest::None;
+    assert!(!script_of(&job, "/home/alice").unwrap().contains("--mem"));
+    job.slurm.directives = vec!["--x=a\n#SBATCH --y".into()];
+    assert_eq!(script_of(&job, "/home/alice").unwrap_err().exit, Exit::Usage);
 }
 
 #[test]
