@@ -17,6 +17,7 @@ mod json;
 mod killed;
 mod life;
 mod refusals;
+mod rules;
 mod secrets;
 mod setup;
 mod strangers;

@@ -365,3 +365,29 @@ impl Stop {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_free_port_of_the_sites_range_is_taken() {
+        let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let taken = held.local_addr().unwrap().port();
+        let mut job = Job::example();
+        job.network.ports = Some(Ports { first: taken, last: taken });
+        let failure = bind(&job).await.unwrap_err();
+        assert_eq!(failure.code, "port_in_use");
+        assert!(failure.message.contains("network.ports"), "{failure}");
+        // Some other one of these hundred is free.
+        let first = taken.clamp(1024, 65_000) - 50;
+        let range = Ports { first, last: first + 100 };
+        job.network.ports = Some(range);
+        let listener = bind(&job).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert!(range.contains(port) && port != taken, "{port}");
+        job.network.port = taken;
+        let failure = bind(&job).await.unwrap_err();
+        assert!(failure.message.contains(&format!("port {taken} is in use")), "{failure}");
+    }
+}

@@ -80,6 +80,30 @@ fn a_site_is_asked_as_it_wants_to_be() {
     assert_eq!(script_of(&job, "/home/alice").unwrap_err().exit, Exit::Usage);
 }
 
+/// In a shell that does not know `module`, the script finds what defines it; a module that is not there ends nothing.
+#[test]
+fn modules_are_loaded_before_the_supervisor_starts() {
+    let dir = tempfile::tempdir().unwrap();
+    fs_err::create_dir(dir.path().join("init")).unwrap();
+    let function = "module() { [ \"$2\" != absent ] && echo \"module $*\"; }\n";
+    fs_err::write(dir.path().join("init/bash"), function).unwrap();
+    let mut job = Job::example();
+    job.slurm.modules = vec!["apptainer/1.4".into(), "absent".into()];
+    let source = template::load(None, TEMPLATE).unwrap();
+    let script = render(&source, &job, &JobDir::at("/job"), Path::new("/bin/echo")).unwrap();
+    let path = dir.path().join("run.sh");
+    fs_err::write(&path, script).unwrap();
+    let output = std::process::Command::new("/bin/bash")
+        .args(["--noprofile", "--norc"])
+        .arg(&path)
+        .env_clear()
+        .env("MODULESHOME", dir.path())
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "module load apptainer/1.4\nsupervise /job\n");
+    assert!(String::from_utf8(output.stderr).unwrap().contains("absent cannot be loaded"));
+}
+
 #[test]
 fn what_could_be_a_second_option_is_refused() {
     for value in ["gpu\n#SBATCH --uid=0", "gpu --wrap=x", "a'b", "$(id)", "`id`", ""] {

@@ -3,6 +3,7 @@
 
 use bf_core::apptainer::Apptainer;
 use bf_core::service;
+use bf_core::site::GpuFlag;
 
 use super::*;
 use crate::golden;
@@ -90,4 +91,54 @@ fn a_path_that_apptainer_would_take_apart_is_refused() {
     let runtime = Apptainer::at("/usr/bin/apptainer");
     let failure = container::command(&runtime, &job, &image, &work, vec!["x".into()]).unwrap_err();
     assert_eq!(failure.code, "path_not_bindable");
+}
+
+#[test]
+fn a_container_is_run_as_its_site_wants_it() {
+    let image = EngineImage {
+        reference: "r".into(),
+        sif: "/i.sif".into(),
+        digest: String::new(),
+        path: Vec::new(),
+        binds: vec!["/of/engine".into()],
+    };
+    let definition = service::engine(None, "llama_cpp").unwrap();
+    let own = definition.env.keys().next().unwrap().clone();
+    let mut job = Job::example();
+    job.engine = crate::launch::resolved(definition, String::new(), None, Some(image.clone()));
+    job.resources.gpus = 1;
+    job.runtime.binds = vec!["/scratch:/scratch:ro".into()];
+    job.runtime.env = [("NCCL_DEBUG".to_owned(), "INFO".to_owned()), (own.clone(), "site".into())].into();
+    let work = WorkDir::named("/tmp/bf-0a1b2c3d");
+    let runtime = Apptainer::at("/opt/a/bin/apptainer");
+    let mut words_with = |flag| {
+        job.runtime.gpu_flag = flag;
+        container::command(&runtime, &job, &image, &work, vec!["x".into()]).unwrap()
+    };
+    let words = words_with(GpuFlag::Rocm);
+    assert_eq!(words[0], "/opt/a/bin/apptainer");
+    assert!(words.contains(&"--rocm".into()) && !words.contains(&"--nv".into()), "{words:?}");
+    let binds: Vec<&str> = words
+        .windows(2)
+        .filter(|two| two[0] == "--bind" && !two[1].contains("bf-0a1b2c3d"))
+        .map(|two| two[1].as_str())
+        .collect();
+    assert_eq!(binds[1..], ["/of/engine", "/scratch:/scratch:ro"]);
+    let words = words_with(GpuFlag::None);
+    assert!(!words.iter().any(|word| word == "--rocm" || word == "--nv"), "{words:?}");
+
+    let env = environment(&job, &Key::random().unwrap(), &work).unwrap();
+    assert_eq!(env["NCCL_DEBUG"], "INFO");
+    assert_ne!(env[&own], "site", "the engine's own come first");
+}
+
+#[test]
+fn an_apptainer_that_is_named_must_be_there() {
+    let failure = container::runtime(Some(std::path::Path::new("/no/such/apptainer"))).unwrap_err();
+    assert_eq!(failure.code, "apptainer_missing");
+    assert!(failure.message.contains("runtime.apptainer"), "{failure}");
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("apptainer");
+    fs_err::write(&program, "").unwrap();
+    assert_eq!(container::runtime(Some(&program)).unwrap().program(), program);
 }
