@@ -55,7 +55,6 @@ fn of_shape(shape: &Shape) -> Object<String, Value> {
         Shape::Text => json!({"type": "string", "minLength": 1}),
         Shape::Lines => json!({"type": "string"}),
         Shape::Bool => json!({"type": "boolean"}),
-        Shape::Whole(least, u32::MAX) => json!({"type": "integer", "minimum": least}),
         Shape::Whole(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
         Shape::Bytes => json!({"type": "integer", "minimum": 0}),
         Shape::Positive => json!({"type": "number", "exclusiveMinimum": 0}),
