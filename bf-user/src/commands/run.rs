@@ -1,5 +1,7 @@
 //! `bf-user run`
 
+mod others;
+
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -287,14 +289,14 @@ pub(crate) fn run(args: RunArgs, settings: &Settings, printer: Printer) -> Resul
     }
     launch::check(&plan, slurm.as_ref())?;
     let store = Store::open(&settings.home_dir)?;
-    let named = refuse_taken_name(&plan.job.name, &store, settings)?;
+    let named = others::refuse_taken_name(&plan.job.name, &store, settings)?;
     if plan.rules.policy.max_services.is_some() {
-        launch::check_number(&plan.rules, live(&store, settings)?)?;
+        launch::check_number(&plan.rules, others::live(&store, settings)?)?;
     }
     // Recorded first: a job that started and is not in the store would be found by nobody.
     let mut record = Record::of_job(&plan.job, &settings.home_dir);
     if !store.insert_if_named(&record, named)? {
-        return Err(name_taken(&record.name, "being started", &record.name));
+        return Err(others::name_taken(&record.name, "being started", &record.name));
     }
     let job_id = launch::start(&plan, &wish, &dir, slurm.as_ref()).inspect_err(|_| {
         if !dir.path().exists() {
@@ -318,36 +320,6 @@ pub(crate) fn run(args: RunArgs, settings: &Settings, printer: Printer) -> Resul
     printer.note(&format!("{begun}; `bf-user wait {}` waits until it answers", view.short_id()));
     printer.report(&Started(view))?;
     Ok(Exit::Ok)
-}
-
-/// Two services that live must not have one name, since a name is as good as an id. Gives how many there are that had it.
-fn refuse_taken_name(name: &str, store: &Store, settings: &Settings) -> Result<usize, Failure> {
-    let scene = Scene::of(&settings.home_dir);
-    let named: Vec<Record> = store.all()?.into_iter().filter(|record| record.name == name).collect();
-    let count = named.len();
-    for record in named {
-        let (view, status) = block_on(ServiceView::of(record, store, &scene, false))?;
-        if status.state.is_live() {
-            return Err(name_taken(name, status.state.name(), view.short_id()));
-        }
-    }
-    Ok(count)
-}
-
-fn name_taken(name: &str, state: &str, id: &str) -> Failure {
-    Failure::new(Exit::Busy, "name_taken", format!("a service {name} is {state} already"))
-        .with_hint(format!("choose another name, or stop it first: bf-user stop {id}"))
-}
-
-/// How many services of the user live.
-fn live(store: &Store, settings: &Settings) -> Result<usize, Failure> {
-    let scene = Scene::of(&settings.home_dir);
-    let mut live = 0;
-    for record in store.all()? {
-        let (_, status) = block_on(ServiceView::of(record, store, &scene, false))?;
-        live += usize::from(status.state.is_live());
-    }
-    Ok(live)
 }
 
 /// Who runs it: whom the user names, else the profile, else Slurm where there is one, since a login node is not for services.

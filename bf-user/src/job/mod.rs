@@ -4,13 +4,15 @@
 mod end;
 mod files;
 mod key;
+mod options;
 mod process;
 
 pub(crate) use files::{
-    Cause, End, Endpoint, Engine, EngineImage, Job, LocalJob, Model, Network, Phase, PhaseTime, Requests,
-    Resources, Runtime, SCHEMA, Scheduler, SlurmJob, SlurmOptions, State, StopAsked, TierName, Work,
+    Cause, End, Endpoint, Engine, EngineImage, Job, LocalJob, Model, Phase, PhaseTime, Requests, Resources,
+    SCHEMA, Scheduler, SlurmJob, State, StopAsked, TierName, Work,
 };
 pub(crate) use key::{Key, proof, proofs_match};
+pub(crate) use options::{Network, Runtime, SlurmOptions};
 pub(crate) use process::Liveness;
 
 use std::io::{self, Read, Seek, SeekFrom, Write};

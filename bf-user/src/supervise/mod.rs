@@ -11,6 +11,7 @@ mod fate;
 mod guard;
 mod heartbeat;
 mod life;
+mod listen;
 mod orphans;
 mod probe;
 mod proxy;
@@ -26,19 +27,14 @@ pub(crate) use proxy::CHALLENGE;
 pub(crate) use tether::tether;
 pub(crate) use workdir::remove_left;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bf_core::report::{Exit, Explain, Failure};
-use bf_core::site::Ports;
+use bf_core::report::{Exit, Failure};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::job::{
-    Cause, End, Endpoint, Job, JobDir, Key, LocalJob, Phase, SCHEMA, Scheduler, SlurmJob, Work,
-};
+use crate::job::{Cause, End, Job, JobDir, Key, LocalJob, Phase, SCHEMA, Scheduler, SlurmJob, Work};
 use engine::{Ended, EngineProcess};
 use life::{Call, Life};
 use workdir::WorkDir;
@@ -147,9 +143,9 @@ async fn supervise(dir: &JobDir, job: &Job) -> Result<(End, u8), Failure> {
         "work.json",
         &Work { schema: SCHEMA, path: work.path().to_owned(), host: bf_core::host::name() },
     )?;
-    let listener = bind(job).await?;
+    let listener = listen::bind(job).await?;
     let address = listener.local_addr()?;
-    publish(
+    listen::publish(
         dir,
         job,
         &addresses::of_listener(address.ip(), job.network.interface.as_deref())?,
@@ -265,62 +261,6 @@ fn exit_of(ended: &Ended) -> u8 {
     }
 }
 
-/// Binds the port that the job asks for, or a free one, of the site's range if it has one.
-async fn bind(job: &Job) -> Result<TcpListener, Failure> {
-    let address: IpAddr = job.network.address.parse().map_err(|_| {
-        Failure::new(
-            Exit::Invalid,
-            "address_invalid",
-            format!("{} is not an IP address", job.network.address),
-        )
-    })?;
-    let cannot = |port: u16, error: &std::io::Error| {
-        let message = format!("cannot listen at {address} port {port}: {error}");
-        Failure::new(error.exit(), "cannot_listen", message)
-    };
-    let in_use = |what: String| {
-        let message = format!("{what} in use on {}", bf_core::host::name());
-        Failure::new(Exit::Failed, "port_in_use", message)
-    };
-    let ports = match job.network.ports {
-        Some(ports) if job.network.port == 0 => ports,
-        _ => Ports { first: job.network.port, last: job.network.port },
-    };
-    // From somewhere in the range: services that start at once on one node do not all try the same ones.
-    let length = u32::from(ports.last - ports.first) + 1;
-    let start = std::process::id() % length;
-    for step in 0..length {
-        let port = u16::try_from((start + step) % length).unwrap_or_default() + ports.first;
-        match TcpListener::bind((address, port)).await {
-            Ok(listener) => return Ok(listener),
-            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
-            Err(error) => return Err(cannot(port, &error)),
-        }
-    }
-    Err(if job.network.port != 0 || job.network.ports.is_none() {
-        in_use(format!("port {} is", ports.first)).with_hint("leave out --port: a free one is found")
-    } else {
-        in_use(format!("all ports of this site, {ports} (`network.ports`), are"))
-            .with_hint("try again: the service may come to another node")
-    })
-}
-
-fn publish(dir: &JobDir, job: &Job, addresses: &[IpAddr], port: u16) -> Result<(), Failure> {
-    let endpoint = Endpoint {
-        schema: SCHEMA,
-        service: job.service.clone(),
-        attempt: 1,
-        slurm_job: slurm::own_job().map(|job| job.to_string()),
-        host: bf_core::host::name(),
-        addresses: addresses.iter().map(ToString::to_string).collect(),
-        port,
-        scheme: "http".into(),
-        models: vec![job.model.repo.clone()],
-        written_at: bf_core::host::now(),
-    };
-    Ok(dir.write("endpoint.json", &endpoint)?)
-}
-
 /// One line in the supervisor's log. A full disk must not end a service: what cannot be written is lost.
 fn say(dir: &JobDir, text: &str) {
     use std::io::Write;
@@ -363,31 +303,5 @@ impl Stop {
                 _ = self.hangup.recv() => {}
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_free_port_of_the_sites_range_is_taken() {
-        let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let taken = held.local_addr().unwrap().port();
-        let mut job = Job::example();
-        job.network.ports = Some(Ports { first: taken, last: taken });
-        let failure = bind(&job).await.unwrap_err();
-        assert_eq!(failure.code, "port_in_use");
-        assert!(failure.message.contains("network.ports"), "{failure}");
-        // Some other one of these hundred is free.
-        let first = taken.clamp(1024, 65_000) - 50;
-        let range = Ports { first, last: first + 100 };
-        job.network.ports = Some(range);
-        let listener = bind(&job).await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        assert!(range.contains(port) && port != taken, "{port}");
-        job.network.port = taken;
-        let failure = bind(&job).await.unwrap_err();
-        assert!(failure.message.contains(&format!("port {taken} is in use")), "{failure}");
     }
 }
