@@ -60,3 +60,30 @@ fn every_fault_is_reported_at_its_place() {
         60,
     );
 }
+
+#[test]
+fn bf_user_reads_the_rules_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let layout = crate::site::Layout::new(dir.path());
+    assert_eq!(SiteRules::of_cache(&layout).unwrap(), SiteRules::default());
+    let write = |text: &str| fs_err::write(layout.site_yaml(), text).unwrap();
+    write(
+        "schema: 1\nnew: {a: 1}\nmodels: [{repo: ../x, newer: 1}]\nslurm: {memory: none, gpu_request: gpus}\n",
+    );
+    let rules = SiteRules::of_cache(&layout).unwrap();
+    assert_eq!((rules.slurm.memory, rules.slurm.gpu_request), (MemoryRequest::None, GpuRequest::Gpus));
+    for (text, why) in [
+        ("schema: 2\n", "schema"),
+        ("schema: 1\npolicy: {max_gpus: 1}\n", "max_gpus"),
+        ("schema: 1\nslurm: {memory: none\n", "unclosed"),
+    ] {
+        write(text);
+        let failure = SiteRules::of_cache(&layout).unwrap_err();
+        assert_eq!(failure.exit, crate::report::Exit::Invalid, "{text}");
+        assert!(failure.message.contains(why), "{failure}");
+    }
+    assert!(
+        SiteRules::parse("schema: 1\nslurm: {clusters: [a]}\n", Path::new("x")).is_ok(),
+        "a warning is none of a user's"
+    );
+}
