@@ -30,19 +30,23 @@ fn render(source: &Source, job: &Job, dir: &JobDir, program: &Path) -> Result<St
         "job_dir": dir.path(),
     });
     let script = template::render_script(source, values)?;
-    check_script(&script, source)?;
+    check_script(&script, source, job)?;
     Ok(script)
 }
 
 /// A script of the site's without the options would ask for nothing that was chosen; one that does not call the supervisor is no service.
-fn check_script(script: &str, source: &Source) -> Result<(), Failure> {
+fn check_script(script: &str, source: &Source, job: &Job) -> Result<(), Failure> {
     let asks = |option: &str| {
         let lines = script.lines().filter_map(|line| line.strip_prefix("#SBATCH "));
         lines.map(|line| line.trim_start_matches('\'')).any(|line| line.starts_with(option))
     };
-    let missing = ["--comment=", "--mem=", "--output="].into_iter().find(|option| !asks(option));
-    let what = match missing {
+    let memory = memory(job)?.map(|directive| format!("--{}=", directive.name()));
+    let needed = ["--comment=", "--output="].into_iter().chain(memory.as_deref());
+    let what = match needed.into_iter().find(|option| !asks(option)) {
         Some(option) => format!("has no line `#SBATCH {option}...`"),
+        None if job.slurm.modules.iter().any(|module| !script.contains(module)) => {
+            "does not load the `modules` of the site's site.yaml".to_owned()
+        }
         None if !script.contains(" supervise ") => "does not call `supervise`".to_owned(),
         None => return Ok(()),
     };

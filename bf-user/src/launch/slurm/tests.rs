@@ -54,7 +54,13 @@ fn a_template_that_leaves_out_what_matters_is_refused() {
         assert_eq!((failure.code, failure.exit), ("template_invalid", Exit::Invalid));
         assert!(failure.message.contains(word) && failure.message.contains("/c/service.sh.j2"), "{failure}");
     }
-    assert!(rendered(&format!("{directives}exec {{{{ program }}}} supervise {{{{ job_dir }}}}\n")).is_ok());
+    let whole = format!("{directives}exec {{{{ program }}}} supervise {{{{ job_dir }}}}\n");
+    assert!(rendered(&whole).is_ok());
+    let mut job = Job::example();
+    job.slurm.modules = vec!["apptainer".into()];
+    let source = Source { name: TEMPLATE.into(), text: whole, path: None };
+    let failure = render(&source, &job, &dir, Path::new("/bf-user")).unwrap_err();
+    assert!(failure.message.contains("modules"), "{failure}");
 }
 
 #[test]
