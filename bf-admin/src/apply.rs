@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use bf_core::catalog::{self, Catalog};
 use bf_core::publish::Publisher;
 use bf_core::report::{Exit, Failure, Report, human_bytes, table};
 use bf_core::site::{Locked, Part};
@@ -155,7 +156,19 @@ pub(crate) fn apply(
         }
         actions.push(action);
     }
+    let changed = actions.iter().any(Action::changes);
+    if let Err(failure) = keep_catalog(publisher, locked, changed) {
+        failures.push(failure);
+    }
     Done::new(false, actions, publisher.layout().root().to_owned(), failures)
+}
+
+/// The catalogue follows what was changed, by us or by somebody else since the last run.
+fn keep_catalog(publisher: &Publisher<'_>, locked: &Locked, changed: bool) -> Result<(), Failure> {
+    if changed || Catalog::open(publisher.layout()).is_err() {
+        catalog::write(publisher, locked)?;
+    }
+    Ok(())
 }
 
 /// Does one task. Gives what was kept, and why, where it turned out that nothing had to be changed.

@@ -30,7 +30,7 @@ pub mod revision;
 pub mod safetensors;
 pub mod snapshot;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use cache::{Location, Root};
 pub use error::ModelError;

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::{Location, Root};
 
 /// A whole safetensors file of tensors given as (name, type, shape).
-pub(super) fn safetensors(tensors: &[(&str, &str, &[u64])]) -> Vec<u8> {
+pub(crate) fn safetensors(tensors: &[(&str, &str, &[u64])]) -> Vec<u8> {
     let mut header = serde_json::Map::new();
     let mut end = 0;
     for (name, dtype, shape) in tensors {
@@ -26,7 +26,7 @@ pub(super) fn safetensors(tensors: &[(&str, &str, &[u64])]) -> Vec<u8> {
 }
 
 /// A whole GGUF file, version 3. Tensor types: 0 (`F32`), 3 (`Q4_1`), 14 (`Q6_K`), or unknown ones, which take no data.
-pub(super) struct Gguf {
+pub(crate) struct Gguf {
     entries: Vec<u8>,
     entry_count: u64,
     tensors: Vec<u8>,
@@ -36,23 +36,23 @@ pub(super) struct Gguf {
 }
 
 impl Gguf {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { entries: vec![], entry_count: 0, tensors: vec![], tensor_count: 0, data: 0, alignment: 32 }
     }
 
-    pub(super) fn text(mut self, key: &str, value: &str) -> Self {
+    pub(crate) fn text(mut self, key: &str, value: &str) -> Self {
         self.key(key, 8);
         string(&mut self.entries, value);
         self
     }
 
-    pub(super) fn number(mut self, key: &str, value: u32) -> Self {
+    pub(crate) fn number(mut self, key: &str, value: u32) -> Self {
         self.key(key, 4);
         self.entries.extend(value.to_le_bytes());
         self
     }
 
-    pub(super) fn texts(mut self, key: &str, values: &[&str]) -> Self {
+    pub(crate) fn texts(mut self, key: &str, values: &[&str]) -> Self {
         self.key(key, 9);
         self.entries.extend(8_u32.to_le_bytes());
         self.entries.extend((values.len() as u64).to_le_bytes());
@@ -62,12 +62,12 @@ impl Gguf {
         self
     }
 
-    pub(super) fn alignment(mut self, bytes: u32) -> Self {
+    pub(crate) fn alignment(mut self, bytes: u32) -> Self {
         self.alignment = u64::from(bytes);
         self.number("general.alignment", bytes)
     }
 
-    pub(super) fn tensor(mut self, name: &str, dims: &[u64], kind: u32) -> Self {
+    pub(crate) fn tensor(mut self, name: &str, dims: &[u64], kind: u32) -> Self {
         string(&mut self.tensors, name);
         self.tensors.extend(u32::try_from(dims.len()).unwrap().to_le_bytes());
         for dim in dims {
@@ -88,7 +88,7 @@ impl Gguf {
         self
     }
 
-    pub(super) fn bytes_without_data(&self) -> Vec<u8> {
+    pub(crate) fn bytes_without_data(&self) -> Vec<u8> {
         let mut bytes = b"GGUF\x03\0\0\0".to_vec();
         bytes.extend(self.tensor_count.to_le_bytes());
         bytes.extend(self.entry_count.to_le_bytes());
@@ -97,7 +97,7 @@ impl Gguf {
         bytes
     }
 
-    pub(super) fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut bytes = self.bytes_without_data();
         if self.data > 0 {
             let begin = (bytes.len() as u64).next_multiple_of(self.alignment);
@@ -119,23 +119,23 @@ fn string(bytes: &mut Vec<u8>, text: &str) {
 }
 
 /// A cache in a temporary folder.
-pub(super) struct Cache(TempDir);
+pub(crate) struct Cache(TempDir);
 
 impl Cache {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(TempDir::new().unwrap())
     }
 
-    pub(super) fn root(&self, location: Location) -> Root {
+    pub(crate) fn root(&self, location: Location) -> Root {
         Root { path: self.0.path().to_owned(), location }
     }
 
-    pub(super) fn path(&self, below: &str) -> PathBuf {
+    pub(crate) fn path(&self, below: &str) -> PathBuf {
         self.0.path().join(below)
     }
 
     /// Adds a file as the Hub's clients do: a blob, and a relative link to it in the snapshot.
-    pub(super) fn linked(&self, model: &str, commit: &str, file: &str, content: &[u8]) -> &Self {
+    pub(crate) fn linked(&self, model: &str, commit: &str, file: &str, content: &[u8]) -> &Self {
         let folder = self.path(model);
         let blob = format!("{:x}{}", content.len(), file.replace('/', "-"));
         write(&folder.join("blobs").join(&blob), content);
@@ -147,13 +147,13 @@ impl Cache {
     }
 
     /// Adds a real file below the cache.
-    pub(super) fn file(&self, below: &str, content: &[u8]) -> &Self {
+    pub(crate) fn file(&self, below: &str, content: &[u8]) -> &Self {
         write(&self.path(below), content);
         self
     }
 
     /// Adds a link below the cache.
-    pub(super) fn link(&self, below: &str, target: &str) -> &Self {
+    pub(crate) fn link(&self, below: &str, target: &str) -> &Self {
         let link = self.path(below);
         fs_err::create_dir_all(link.parent().unwrap()).unwrap();
         symlink(target, link).unwrap();
@@ -161,7 +161,7 @@ impl Cache {
     }
 
     /// Makes a snapshot as old as `seconds` after 1970, so that the newest one is certain.
-    pub(super) fn age(&self, below: &str, seconds: u64) -> &Self {
+    pub(crate) fn age(&self, below: &str, seconds: u64) -> &Self {
         let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
         fs_err::File::open(self.path(below)).unwrap().into_parts().0.set_modified(time).unwrap();
         self

@@ -122,6 +122,16 @@ impl Layout {
         self.root.join("templates")
     }
 
+    /// The link to the catalogue that is in use.
+    pub fn catalog(&self) -> PathBuf {
+        self.root.join("catalog.db")
+    }
+
+    /// The catalogues. Their folder is hidden, and open to readers.
+    pub fn catalogs(&self) -> PathBuf {
+        self.root.join(".catalog")
+    }
+
     /// One line for every command that changed something or was refused. 0640.
     pub fn audit(&self) -> PathBuf {
         self.root.join("audit.jsonl")

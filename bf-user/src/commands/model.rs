@@ -2,9 +2,11 @@
 
 use std::io::{self, Write};
 
-use bf_core::model::{self, ModelInfo};
+use bf_core::catalog::Catalog;
+use bf_core::model::{self, Inventory, Location, ModelInfo, Root};
 use bf_core::report::{Exit, Failure, Report, human_bytes, table};
 use bf_core::settings::Settings;
+use bf_core::site::Layout;
 use clap::Subcommand;
 use serde::Serialize;
 
@@ -47,11 +49,24 @@ impl Report for Models {
     }
 }
 
+/// The shared cache's models from its catalogue, where it has one that is true, and the user's own.
+fn inventory(settings: &Settings, layout: &Layout) -> Inventory {
+    let roots = roots(settings, layout);
+    let shown = Catalog::open(layout).and_then(|catalog| catalog.models());
+    let Ok(shared) = shown else { return model::list(&roots) };
+    let own: Vec<Root> = roots.into_iter().filter(|root| root.location != Location::Cache).collect();
+    let mut inventory = model::list(&own);
+    inventory.models.splice(0..0, shared);
+    // By id, as a list of both roots has it; of one model the shared cache's first.
+    inventory.models.sort_by(|a, b| a.repo.cmp(&b.repo));
+    inventory
+}
+
 pub(crate) fn run(command: &ModelCommand, settings: &Settings, printer: Printer) -> Result<Exit, Failure> {
     match command {
         ModelCommand::Ls => {
             let layout = open_cache(settings)?;
-            let inventory = model::list(&roots(settings, &layout));
+            let inventory = inventory(settings, &layout);
             printer.findings(&inventory.findings);
             printer.report(&Models { models: inventory.models })?;
             Ok(Exit::Ok)

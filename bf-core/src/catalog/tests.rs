@@ -1,0 +1,85 @@
+use super::*;
+use crate::lock::SiteGuard;
+use crate::model::testing::Gguf;
+use crate::publish::{Policy, Publisher};
+use crate::site::{Layout, Locked, LockedFile, LockedModel};
+
+fn cache() -> (tempfile::TempDir, Layout) {
+    let dir = tempfile::Builder::new().prefix("a b?c#d%").tempdir().unwrap();
+    let layout = Layout::new(fs_err::canonicalize(dir.path()).unwrap());
+    fs_err::create_dir(layout.models()).unwrap();
+    (dir, layout)
+}
+
+/// A model with weights of its own.
+fn gguf_model(models: &std::path::Path, name: &str) {
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    let folder = models.join(format!("models--{}", name.replace('/', "--")));
+    fs_err::create_dir_all(folder.join("snapshots").join(commit)).unwrap();
+    fs_err::create_dir_all(folder.join("refs")).unwrap();
+    fs_err::write(folder.join("refs/main"), commit).unwrap();
+    let bytes = Gguf::new().text("general.architecture", "llama").tensor("token_embd.weight", &[32, 2], 0).bytes();
+    fs_err::write(folder.join("snapshots").join(commit).join("model.gguf"), bytes).unwrap();
+}
+
+fn written(layout: &Layout, locked: &Locked) -> Written {
+    let guard = SiteGuard::take(layout).unwrap();
+    let publisher = Publisher::new(&guard, Policy::default()).unwrap();
+    write(&publisher, locked).unwrap()
+}
+
+fn listed(layout: &Layout) -> Vec<serde_json::Value> {
+    let root = crate::model::Root { path: layout.models(), location: crate::model::Location::Cache };
+    crate::model::list(&[root]).models.iter().map(|model| serde_json::to_value(model).unwrap()).collect()
+}
+
+#[test]
+fn it_says_what_the_folders_say_until_they_change() {
+    let (_dir, layout) = cache();
+    assert!(matches!(Catalog::open(&layout), Err(CatalogError::Missing)));
+    for name in ["org/one", "org/two"] {
+        gguf_model(&layout.models(), name);
+    }
+    let mut locked = Locked::default();
+    let files = vec![LockedFile { path: "model.gguf".into(), sha256: "0".repeat(64), bytes: 3 }];
+    locked.models.insert("org/one".into(), LockedModel { commit: "1".repeat(40), files });
+    assert_eq!(written(&layout, &locked), Written::New);
+    assert_eq!(written(&layout, &locked), Written::Same);
+    let catalog = Catalog::open(&layout).unwrap();
+    let models: Vec<_> =
+        catalog.models().unwrap().iter().map(|model| serde_json::to_value(model).unwrap()).collect();
+    assert_eq!(models, listed(&layout));
+    assert_eq!(models.len(), 2);
+    assert_eq!(fs_err::read_link(layout.catalog()).unwrap().to_str(), Some(".catalog/1.db"));
+
+    gguf_model(&layout.models(), "org/three");
+    assert!(matches!(Catalog::open(&layout), Err(CatalogError::Stale)), "somebody added a model by hand");
+    for round in 0..4 {
+        fs_err::remove_dir_all(layout.models().join("models--org--three")).unwrap();
+        assert_eq!(written(&layout, &locked), Written::New, "{round}");
+        gguf_model(&layout.models(), "org/three");
+        assert_eq!(written(&layout, &locked), Written::New, "{round}");
+    }
+    assert_eq!(fs_err::read_dir(layout.catalogs()).unwrap().count(), 3, "old ones go, but not the last");
+    assert_eq!(catalog.models().unwrap().len(), 2, "who has one open keeps it");
+    assert_eq!(Catalog::open(&layout).unwrap().models().unwrap().len(), 3);
+}
+
+#[test]
+fn what_is_not_a_catalogue_of_ours_is_not_read() {
+    let (_dir, layout) = cache();
+    written(&layout, &Locked::default());
+    let path = fs_err::canonicalize(layout.catalog()).unwrap();
+    let good = fs_err::read(&path).unwrap();
+    fs_err::write(&path, "this is no database at all, whatever its name says").unwrap();
+    assert!(matches!(Catalog::open(&layout), Err(CatalogError::Broken(_))));
+    fs_err::write(&path, &good[..good.len() / 2]).unwrap();
+    assert!(Catalog::open(&layout).is_err());
+    fs_err::write(&path, &good).unwrap();
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.pragma_update(None, "user_version", 9).unwrap();
+    drop(connection);
+    assert!(matches!(Catalog::open(&layout), Err(CatalogError::Newer(9))));
+    crate::publish::set_mode(&path, 0o666).unwrap();
+    assert!(matches!(Catalog::open(&layout), Err(CatalogError::Untrusted(_))));
+}
