@@ -13,6 +13,11 @@ impl End {
         Self::new(Cause::Stopped, "its job was cancelled")
     }
 
+    /// A signal ended it, and nothing tells why; mostly it was cancelled.
+    pub(crate) fn signalled() -> Self {
+        Self { sure: false, ..Self::cancelled() }
+    }
+
     /// Its time limit was reached.
     pub(crate) fn time_is_up() -> Self {
         Self::new(Cause::Walltime, "its time was up").with_hint("start it again with a longer --time")

@@ -330,9 +330,17 @@ pub(crate) struct End {
     /// RFC 3339.
     #[serde(default)]
     pub(crate) ended_at: String,
+    /// Whether it is more than what a signal looked like: Slurm's own word, where it is another, then does not count.
+    #[serde(default = "End::is_sure")]
+    pub(crate) sure: bool,
 }
 
 impl End {
+    /// What older versions wrote is taken as it is.
+    fn is_sure() -> bool {
+        true
+    }
+
     /// An end that is known by cause and message alone.
     pub(crate) fn new(cause: Cause, message: impl Into<String>) -> Self {
         Self {
@@ -344,6 +352,7 @@ impl End {
             hint: None,
             last_lines: Vec::new(),
             ended_at: bf_core::host::now(),
+            sure: true,
         }
     }
 

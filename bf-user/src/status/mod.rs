@@ -102,7 +102,8 @@ pub(crate) async fn derive(record: &Record, scene: &Scene, challenge: bool) -> R
     let clock = scene.clock();
     let dir = JobDir::of(record.home_dir.as_ref(), &record.id);
     let damaged = match dir.end() {
-        Ok(Some(end)) => return Ok(ended(end)),
+        Ok(Some(end)) if end.sure => return Ok(ended(end)),
+        Ok(Some(end)) => return Ok(slurm::confirmed(end, record, &dir, scene).await),
         Ok(None) => None,
         Err(failure) => Some(failure),
     };

@@ -197,6 +197,24 @@ fn is_younger(facts: &JobFacts, record: &Record) -> bool {
     made.zip(seen).is_some_and(|(made, seen)| seen.as_second() + 60 >= made.as_second())
 }
 
+/// The state of a service whose supervisor saw a signal, and could not learn why: Slurm knows when the job is over, for some minutes.
+pub(super) async fn confirmed(end: End, record: &Record, dir: &JobDir, scene: &Scene) -> Status {
+    let queue = scene.queue().await;
+    let Ok(jobs) = queue.as_ref() else { return ended(end) };
+    let told = match jobs.iter().find(|job| is_of(job, &record.id)) {
+        Some(job) if !job.state.is_over() => return ended(end),
+        Some(job) if job.state != JobState::Cancelled => {
+            let (reason, nodes) = (job.reason.as_deref(), job.node_list.as_deref());
+            let last = Last { state: &job.state, reason, nodes, exit_code: None };
+            End { ended_at: end.ended_at, ..end_of(&last, &job.id, dir) }
+        }
+        _ => End { sure: true, ..end },
+    };
+    // Where it cannot be written down it is asked again.
+    let _ = dir.write("end.json", &told);
+    ended(told)
+}
+
 /// The last that Slurm knows of a job.
 #[derive(Clone, Copy)]
 struct Last<'a> {

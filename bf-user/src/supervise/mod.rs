@@ -211,7 +211,7 @@ async fn supervise(dir: &JobDir, job: &Job) -> Result<(End, u8), Failure> {
         (Reason::Signal, Some(why)) if !dir.is_asked_to_stop() => {
             match tokio::time::timeout(SLURM_ANSWER, why).await {
                 Ok(Ok(end)) => end,
-                _ => End::cancelled(),
+                _ => End::signalled(),
             }
         }
         _ => fate::as_asked(Cause::Stopped, job),

@@ -44,7 +44,7 @@ pub(super) fn more_time() -> Option<Duration> {
 /// way, and the node.
 pub(super) fn why_stopped() -> End {
     let known = facts().and_then(|facts| of_facts(&facts, jiff::Timestamp::now())).or_else(of_node);
-    known.unwrap_or_else(End::cancelled)
+    known.unwrap_or_else(End::signalled)
 }
 
 fn of_facts(facts: &JobFacts, now: jiff::Timestamp) -> Option<End> {

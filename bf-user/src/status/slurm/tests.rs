@@ -159,3 +159,23 @@ async fn a_node_that_does_not_see_the_home_is_told() {
     assert!(status.reason.unwrap().starts_with("the node n1 does not see"));
     assert!(status.hint.unwrap().contains("BLACKFISH_HOME_DIR"));
 }
+
+#[tokio::test]
+async fn what_a_signal_looked_like_gives_way_to_what_slurm_says() {
+    for (state, expected, words) in [
+        ("NODE_FAIL", ServiceState::Failed, "n1 went down"),
+        ("PREEMPTED", ServiceState::Failed, "priority"),
+        ("TIMEOUT", ServiceState::Timeout, "time was up"),
+        ("CANCELLED", ServiceState::Stopped, "cancelled"),
+        ("COMPLETING", ServiceState::Stopped, "cancelled"),
+    ] {
+        let home = tempfile::tempdir().unwrap();
+        let (record, dir) = service(home.path());
+        dir.write_end(&End::signalled()).unwrap();
+        let scene = Scene::of(home.path()).with_queue(Ok(vec![job(state, Some("n1"), None)]));
+        let status = crate::status::derive(&record, &scene, false).await.unwrap();
+        assert_eq!(status.state, expected, "{state}");
+        assert!(status.reason.unwrap().contains(words), "{state}");
+        assert_eq!(dir.end().unwrap().unwrap().sure, state != "COMPLETING", "{state}");
+    }
+}
