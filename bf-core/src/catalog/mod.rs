@@ -9,7 +9,7 @@ mod content;
 mod read;
 mod write;
 
-pub use read::{CatalogError, Catalog};
+pub use read::{Catalog, CatalogError};
 pub use write::{Written, write};
 
 /// The version of the tables, as SQLite's `user_version`.

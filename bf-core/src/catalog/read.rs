@@ -60,7 +60,8 @@ impl Catalog {
         let path = trusted(layout.root(), &layout.catalog())?;
         // `immutable`: no locks, no journal (sqlite.org, "URI filenames"). The path may hold what means something in a URI.
         let uri = format!("file:{}?immutable=1", escaped(&path));
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let flags =
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(uri, flags)?;
         let version = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         if version != VERSION {
@@ -111,7 +112,8 @@ fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64>> {
 }
 
 fn parsed<T: std::str::FromStr>(column: usize, text: &str) -> rusqlite::Result<T> {
-    let invalid = |_| rusqlite::Error::InvalidColumnType(column, text.to_owned(), rusqlite::types::Type::Text);
+    let invalid =
+        |_| rusqlite::Error::InvalidColumnType(column, text.to_owned(), rusqlite::types::Type::Text);
     text.parse().map_err(invalid)
 }
 
@@ -125,5 +127,7 @@ fn escaped(path: &std::path::Path) -> String {
     use std::os::unix::ffi::OsStrExt;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
     let bytes = path.as_os_str().as_bytes().iter();
-    bytes.map(|byte| if plain(*byte) { char::from(*byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    bytes
+        .map(|byte| if plain(*byte) { char::from(*byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }

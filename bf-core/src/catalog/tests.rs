@@ -18,7 +18,8 @@ fn gguf_model(models: &std::path::Path, name: &str) {
     fs_err::create_dir_all(folder.join("snapshots").join(commit)).unwrap();
     fs_err::create_dir_all(folder.join("refs")).unwrap();
     fs_err::write(folder.join("refs/main"), commit).unwrap();
-    let bytes = Gguf::new().text("general.architecture", "llama").tensor("token_embd.weight", &[32, 2], 0).bytes();
+    let bytes =
+        Gguf::new().text("general.architecture", "llama").tensor("token_embd.weight", &[32, 2], 0).bytes();
     fs_err::write(folder.join("snapshots").join(commit).join("model.gguf"), bytes).unwrap();
 }
 

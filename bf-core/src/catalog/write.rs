@@ -106,7 +106,15 @@ fn rows(to: &Connection, layout: &Layout, content: &Content) -> rusqlite::Result
     for (name, own) in &content.locked.images {
         let reference = own.reference.as_ref().map(ToString::to_string);
         let digest = own.digest.as_ref().map(ToString::to_string);
-        image.execute(params![name, reference, digest, own.sif, own.sha256, signed(own.bytes), own.compression])?;
+        image.execute(params![
+            name,
+            reference,
+            digest,
+            own.sif,
+            own.sha256,
+            signed(own.bytes),
+            own.compression
+        ])?;
     }
     let mut model = to.prepare("INSERT OR IGNORE INTO models VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
     for own in &content.models {
