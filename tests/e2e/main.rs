@@ -9,6 +9,7 @@
 )]
 
 mod answers;
+mod catalog;
 mod crash;
 mod drift;
 mod faults;
