@@ -1,4 +1,6 @@
-//! Carries out a plan, one step after the other. A step that fails leaves the others to be done.
+//! Carries out a plan. A step that fails leaves the others to be done.
+
+mod work;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -9,9 +11,9 @@ use bf_core::report::{Exit, Failure, Report, human_bytes, table};
 use bf_core::site::{Locked, Part};
 use serde::Serialize;
 
-use crate::plan::{Action, Change, Step, Task};
+use crate::image;
+use crate::plan::{Action, Step, Task};
 use crate::printer::Printer;
-use crate::{engine, image, import, toolkit};
 
 /// What was done, or would be.
 #[derive(Debug, Serialize)]
@@ -51,11 +53,13 @@ impl Done {
         Self { dry_run, changed, actions, site: None, cache, failures }
     }
 
-    /// The failure's own exit code where it is all that happened.
+    /// The failures' own exit code where nothing else happened.
     pub(crate) fn exit(&self) -> Exit {
         match self.failures.as_slice() {
             [] => Exit::Ok,
-            [one] if self.changed == 0 => one.exit,
+            [one, more @ ..] if self.changed == 0 && more.iter().all(|other| other.exit == one.exit) => {
+                one.exit
+            }
             _ => Exit::Failed,
         }
     }
@@ -140,22 +144,13 @@ pub(crate) fn apply(
     steps: Vec<Step>,
     printer: Printer,
 ) -> Done {
+    let display = printer.display();
     let (mut actions, mut failures) = (Vec::new(), Vec::new());
-    for Step { mut action, task, .. } in steps {
-        match one(publisher, locked, task, printer) {
-            Err(failure) => {
-                action.fail(&failure);
-                failures.push(named(&action, failure));
-            }
-            Ok(Some(kept)) => {
-                action.change = Change::Keep;
-                action.detail = kept;
-            }
-            Ok(None) if action.change == Change::Keep => {}
-            Ok(None) => printer.progress(&format!("{} {}: done", action.kind, action.name)),
-        }
+    for (action, failure) in work::carry_out(publisher, locked, steps, &display) {
+        failures.extend(failure.map(|failure| named(&action, failure)));
         actions.push(action);
     }
+    drop(display);
     let changed = actions.iter().any(Action::changes);
     if let Err(failure) = keep_catalog(publisher, locked, changed) {
         failures.push(failure);
@@ -169,47 +164,6 @@ fn keep_catalog(publisher: &Publisher<'_>, locked: &Locked, changed: bool) -> Re
         catalog::write(publisher, locked)?;
     }
     Ok(())
-}
-
-/// Does one task. Gives what was kept, and why, where it turned out that nothing had to be changed.
-fn one(
-    publisher: &Publisher<'_>,
-    locked: &mut Locked,
-    task: Task,
-    printer: Printer,
-) -> Result<Option<String>, Failure> {
-    let layout = publisher.layout();
-    let mut kept = None;
-    match task {
-        Task::Keep => return Ok(None),
-        Task::Fail(failure) => return Err(failure),
-        Task::Specs(text) => publisher.file(Part::Top, &layout.resource_specs(), text.as_bytes())?,
-        Task::Site(text) => publisher.file(Part::Top, &layout.site_yaml(), text.as_bytes())?,
-        Task::Engine(id, native, interpreter) => {
-            let engine = engine::install(publisher, &id, &native, &interpreter, printer)?;
-            locked.engines.insert(id, engine);
-        }
-        Task::Model(repo, source) => {
-            let model = import::import(publisher, &repo, &source, printer)?;
-            locked.models.insert(repo.to_string(), model);
-        }
-        Task::Toolkit(beside, relink) => toolkit::publish(publisher, locked, &beside, relink)?,
-        Task::ToolkitLink => toolkit::link(publisher, locked)?,
-        Task::Image(name, reference, maker) => {
-            let put = image::pull(publisher, locked, &name, &reference, &maker, printer)?;
-            kept = entered(locked, name, put);
-        }
-        Task::ImageFile(name, source) => {
-            let put = image::import(publisher, locked, &source)?;
-            kept = entered(locked, name, put);
-        }
-        Task::ImageLink(name, image) => {
-            image::link(publisher, &image)?;
-            image::enter(locked, name, image);
-        }
-    }
-    write_lock(publisher, locked)?;
-    Ok(kept)
 }
 
 /// Writes an image down; gives why nothing changed, when its file was there and the lock said so.
@@ -233,6 +187,7 @@ fn write_lock(publisher: &Publisher<'_>, locked: &Locked) -> Result<(), Failure>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Change;
 
     fn text(done: &Done) -> String {
         let mut out = Vec::new();

@@ -12,6 +12,7 @@ use clap::{Args, Parser};
 
 use crate::commands::Command;
 use crate::printer::Printer;
+use crate::progress::Progress;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -36,6 +37,9 @@ pub(crate) struct Globals {
     /// Print no talk and no progress
     #[arg(long, short, global = true, conflicts_with = "json")]
     quiet: bool,
+    /// How to show, on standard error, what is being done
+    #[arg(long, global = true, value_enum, value_name = "HOW", default_value_t)]
+    progress: Progress,
     /// The declared state [default: ./site.yaml, then the cache's copy]
     #[arg(long, global = true, value_name = "FILE")]
     site: Option<PathBuf>,
@@ -104,7 +108,7 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<(Context, Command), Refuse
         (false, false) => Format::Text,
     };
     let context = Context {
-        printer: Printer::new(format),
+        printer: Printer::new(format).showing(cli.globals.progress),
         patience: cli.globals.wait.unwrap_or_default(),
         site: cli.globals.site,
         cache_dir: cli.globals.cache_dir,

@@ -13,7 +13,7 @@ use crate::cli::Context;
 use crate::printer;
 
 /// The declared state and the cache that it is about.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Site {
     /// What is declared. The paths in it are absolute.
     pub(crate) declared: Declared,

@@ -29,12 +29,12 @@ pub(crate) enum Section {
     Toolkit,
     /// `resource_specs.yaml`
     Specs,
-    /// Native engines
-    Engines,
     /// Container images
     Images,
     /// Models
     Models,
+    /// Native engines
+    Engines,
     /// The cache's copy of site.yaml
     Site,
 }
@@ -132,6 +132,10 @@ pub(crate) struct Step {
     pub(crate) task: Task,
     /// How many bytes are written that the cache does not have yet, where that is known beforehand.
     pub(crate) needs: u64,
+    /// How many files, folders and links are made, where that is known beforehand.
+    pub(crate) entries: u64,
+    /// What its result must be, whatever is found: the commit of a model, the SHA-256 of an image.
+    pub(crate) exact: Option<String>,
 }
 
 impl Step {
@@ -152,7 +156,7 @@ impl Step {
             message: None,
             hint: None,
         };
-        Self { action, task, needs: 0 }
+        Self { action, task, needs: 0, entries: 0, exact: None }
     }
 
     pub(crate) fn keep(kind: &'static str, name: impl Into<String>, detail: impl Into<String>) -> Self {
@@ -173,6 +177,12 @@ impl Step {
     pub(crate) fn writing(mut self, bytes: u64) -> Self {
         self.action.bytes = Some(bytes);
         self.needs = bytes;
+        self
+    }
+
+    /// So many files, folders and links.
+    pub(crate) fn making(mut self, entries: u64) -> Self {
+        self.entries = entries;
         self
     }
 
@@ -205,11 +215,6 @@ pub(crate) fn plan(declared: &Declared, locked: &Locked, present: &Present, only
     if wanted(Section::Specs) {
         steps.push(specs(present));
     }
-    if wanted(Section::Engines) {
-        steps.extend(declared.engines.iter().filter_map(|(id, wanted)| {
-            Some(engines::step(id, wanted, locked.engines.get(id), present.engines.get(id)?))
-        }));
-    }
     if wanted(Section::Images) {
         steps.extend(
             present
@@ -222,6 +227,11 @@ pub(crate) fn plan(declared: &Declared, locked: &Locked, present: &Present, only
         steps.extend(declared.models.iter().filter_map(|wanted| {
             let commit = locked.models.get(&wanted.repo.to_string()).map(|own| own.commit.as_str());
             Some(model(wanted, commit, present.models.get(&wanted.repo)?))
+        }));
+    }
+    if wanted(Section::Engines) {
+        steps.extend(declared.engines.iter().filter_map(|(id, wanted)| {
+            Some(engines::step(id, wanted, locked.engines.get(id), present.engines.get(id)?))
         }));
     }
     if wanted(Section::Site) {
@@ -309,6 +319,8 @@ pub(crate) fn import(
     let detail = format!("{}{why}", source.detail());
     Step::new("model", name, Change::Import, detail, Task::Model(repo.clone(), source.clone()))
         .writing(source.bytes())
+        // A blob and a link for each, perhaps a folder, and those of the model.
+        .making(2 * source.files.len() as u64 + 8)
 }
 
 fn short(commit: &str) -> String {

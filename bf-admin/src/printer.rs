@@ -4,16 +4,30 @@ use std::io::{self, Write};
 
 use bf_core::report::{Exit, Failure, Finding, Format, Report, render_failure};
 
+use crate::progress::{Display, Progress};
+
 /// Says things in the format that was asked for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Printer {
     format: Format,
+    progress: Progress,
 }
 
 impl Printer {
     /// Says things in `format`.
     pub(crate) fn new(format: Format) -> Self {
-        Self { format }
+        Self { format, progress: Progress::Auto }
+    }
+
+    /// Shows the progress of work in this way.
+    #[must_use]
+    pub(crate) fn showing(self, progress: Progress) -> Self {
+        Self { progress, ..self }
+    }
+
+    /// What shows the progress of work.
+    pub(crate) fn display(self) -> Display {
+        Display::new(self.progress, self.format == Format::Quiet)
     }
 
     /// Writes a result to stdout.
@@ -21,7 +35,7 @@ impl Printer {
         bf_core::report::print(report, self.format, io::stdout().lock())
     }
 
-    /// Says what is being done.
+    /// Says what somebody who waits should know.
     pub(crate) fn progress(self, text: &str) {
         if self.format != Format::Quiet {
             talk(&format!("{text}\n"));

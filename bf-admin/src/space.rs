@@ -9,10 +9,19 @@ use bf_core::report::{Exit, Failure, human_bytes};
 use bf_core::site::{Layout, Part};
 use nix::sys::statvfs::statvfs;
 
-use crate::plan::Step;
+use crate::plan::{Action, Step};
 
-/// A filesystem: its device and its free bytes.
-type Room = (u64, u64);
+/// What a filesystem has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Room {
+    device: u64,
+    bytes: u64,
+    /// Inodes, where it has a limit of them.
+    entries: Option<u64>,
+}
+
+const HINT: &str =
+    "free some on that filesystem (`df` and `df -i` show what is used up) and run the command again";
 
 /// Lets the steps fail that find no room behind those in front of them. What is fetched has no length beforehand, and is
 /// not counted.
@@ -21,37 +30,64 @@ pub(crate) fn fit(layout: &Layout, steps: Vec<Step>) -> Vec<Step> {
 }
 
 fn fit_into(layout: &Layout, steps: Vec<Step>, room: impl Fn(&Path) -> Option<Room>) -> Vec<Step> {
-    let mut all: BTreeMap<u64, u64> = BTreeMap::new();
+    let mut all: BTreeMap<u64, Room> = BTreeMap::new();
     let mut fitting = |step: Step| {
         let folder = folder(layout, step.action.kind);
-        let Some((device, free)) = room(&folder).filter(|_| step.needs > 0) else { return step };
-        let left = all.entry(device).or_insert(free);
-        match left.checked_sub(step.needs) {
-            Some(rest) => {
-                *left = rest;
+        let Some(free) = room(&folder).filter(|_| step.needs > 0 || step.entries > 0) else { return step };
+        let left = all.entry(free.device).or_insert(free);
+        let entries = left.entries.map(|entries| entries.checked_sub(step.entries));
+        match (left.bytes.checked_sub(step.needs), entries) {
+            (Some(bytes), None) => {
+                left.bytes = bytes;
                 step
             }
-            None => refused(&step, &folder, free, *left),
+            (Some(bytes), Some(Some(entries))) => {
+                (left.bytes, left.entries) = (bytes, Some(entries));
+                step
+            }
+            (Some(_), Some(None)) => few_entries(&step, &folder, free, *left),
+            (None, _) => refused(&step, &folder, free.bytes, left.bytes),
         }
     };
     steps.into_iter().map(&mut fitting).collect()
 }
 
 fn refused(step: &Step, folder: &Path, free: u64, left: u64) -> Step {
-    let (kind, name) = (step.action.kind, &step.action.name);
     let others = if left == free {
         String::new()
     } else {
         format!(", and the steps before it need {} of that", human_bytes(free - left))
     };
-    let failure = failure(folder, step.needs, &format!("{kind} {name}"), free, &others);
-    Step::fail(kind, name.clone(), step.action.change, &failure)
+    let failure = failure(folder, step.needs, &shown(&step.action), free, &others);
+    Step::fail(step.action.kind, step.action.name.clone(), step.action.change, &failure)
+}
+
+fn few_entries(step: &Step, folder: &Path, free: Room, left: Room) -> Step {
+    let (free, left) = (free.entries.unwrap_or(0), left.entries.unwrap_or(0));
+    let others = if left == free {
+        String::new()
+    } else {
+        format!(", and the steps before it need {} of those", free - left)
+    };
+    let message = format!(
+        "there are not enough inodes for {}: it needs about {}, the filesystem of {} has {free}{others}",
+        shown(&step.action),
+        step.entries,
+        folder.display()
+    );
+    let failure = Failure::new(Exit::CannotCreate, "no_space", message).with_hint(HINT);
+    Step::fail(step.action.kind, step.action.name.clone(), step.action.change, &failure)
+}
+
+/// `model org/name`.
+fn shown(action: &Action) -> String {
+    format!("{} {}", action.kind, action.name)
 }
 
 /// Refuses what does not fit on the filesystem of a folder that may not exist yet. `what`: `model org/name`.
 pub(crate) fn check(folder: &Path, needed: u64, what: &str) -> Result<(), Failure> {
     match room(folder) {
-        Some((_, free)) if needed > free => Err(failure(folder, needed, what, free, "")),
+        Some(Room { bytes, .. }) if needed > bytes => Err(failure(folder, needed, what, bytes, "")),
         _ => Ok(()),
     }
 }
@@ -63,8 +99,35 @@ fn failure(folder: &Path, needed: u64, what: &str, free: u64, others: &str) -> F
         folder.display(),
         human_bytes(free)
     );
-    Failure::new(Exit::CannotCreate, "no_space", message)
-        .with_hint("free space on that filesystem and run the command again")
+    Failure::new(Exit::CannotCreate, "no_space", message).with_hint(HINT)
+}
+
+/// Says of what there was not enough, where a step found none while it wrote. What it has written must still be there.
+pub(crate) fn explained(layout: &Layout, action: &Action, failure: Failure) -> Failure {
+    if failure.code != "no_space" {
+        return failure;
+    }
+    let folder = folder(layout, action.kind);
+    out_of(action, &folder, room(&folder), &failure)
+}
+
+fn out_of(action: &Action, folder: &Path, room: Option<Room>, failure: &Failure) -> Failure {
+    let (what, folder) = (shown(action), folder.display());
+    let out = |message, hint: &str| Failure::new(Exit::CannotCreate, "no_space", message).with_hint(hint);
+    if failure.message.to_lowercase().contains("quota exceeded") {
+        let user = bf_core::host::user();
+        let message = format!(
+            "there is no space for {what}: a quota is used up at {folder}, that of {user}, of a group, or of the folder"
+        );
+        return out(message, "free some of it, or ask for more, and run the command again");
+    }
+    if room.is_some_and(|room| room.entries == Some(0)) {
+        let message =
+            format!("there are not enough inodes for {what}: the filesystem of {folder} has none left");
+        return out(message, HINT);
+    }
+    let message = format!("there is no space for {what}: the filesystem of {folder} is full");
+    out(message, failure.hint.as_deref().filter(|hint| hint.contains("times")).unwrap_or(HINT))
 }
 
 /// Where a step of this kind writes.
@@ -84,13 +147,50 @@ fn room(folder: &Path) -> Option<Room> {
     let existing = folder.ancestors().find(|folder| folder.exists())?;
     let device = fs_err::metadata(existing).ok()?.dev();
     let stat = statvfs(existing).map_err(io::Error::from).ok()?;
-    Some((device, stat.blocks_available().saturating_mul(stat.fragment_size())))
+    // Those that make inodes as they are needed say that they have none at all.
+    let entries = (stat.files() > 0).then(|| stat.files_available());
+    let bytes = stat.blocks_available().saturating_mul(stat.fragment_size());
+    Some(Room { device, bytes, entries })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::plan::{Change, Task};
+
+    fn on(device: u64, bytes: u64) -> Option<Room> {
+        Some(Room { device, bytes, entries: None })
+    }
+
+    #[test]
+    fn inodes_count_as_well_where_there_is_a_limit() {
+        let layout = Layout::new("/c");
+        let step =
+            |name: &str| Step::new("model", name, Change::Import, "", Task::Site(String::new())).making(10);
+        let told = |entries| {
+            let steps = fit_into(&layout, vec![step("a/one"), step("a/two")], |_| {
+                Some(Room { device: 1, bytes: 0, entries })
+            });
+            steps.into_iter().filter_map(|step| step.action.message).collect::<Vec<_>>()
+        };
+        assert!(told(None).is_empty() && told(Some(20)).is_empty());
+        let message = "there are not enough inodes for model a/two: it needs about 10, the filesystem of /c/models has 19, and the steps before it need 10 of those";
+        assert_eq!(told(Some(19)), [message]);
+    }
+
+    #[test]
+    fn what_was_used_up_while_writing_is_named() {
+        let action = Step::new("model", "a/b", Change::Import, "", Task::Keep).action;
+        let told = |number: i32, entries| {
+            let room = Some(Room { device: 1, bytes: 0, entries });
+            let error = io::Error::from_raw_os_error(number);
+            out_of(&action, Path::new("/c/models"), room, &error.into()).message
+        };
+        let full = nix::libc::ENOSPC;
+        assert!(told(full, Some(5)).ends_with("model a/b: the filesystem of /c/models is full"));
+        assert!(told(full, Some(0)).contains("not enough inodes for model a/b"));
+        assert!(told(nix::libc::EDQUOT, Some(0)).contains("a quota is used up at /c/models, that of "));
+    }
 
     #[test]
     fn steps_fit_together_or_the_last_ones_fail() {
@@ -116,13 +216,13 @@ mod tests {
             failed.collect::<Vec<_>>()
         };
         // Each fits alone.
-        let failures = failed(|_| Some((1, 100)));
+        let failures = failed(|_| on(1, 100));
         assert_eq!(failures.len(), 2, "{failures:?}");
         let message = "there is no space for model a/two: it needs 50 B, /c/models has 100 B, and the steps before it need 70 B of that";
         assert_eq!((failures[0].message.as_str(), failures[0].exit), (message, Exit::CannotCreate));
         // Images on a filesystem of their own.
-        let apart = |path: &Path| Some((u64::from(path.ends_with("images")), 100));
+        let apart = |path: &Path| on(u64::from(path.ends_with("images")), 100);
         assert_eq!(failed(apart).len(), 1);
-        assert_eq!(failed(|_| Some((1, 200))), []);
+        assert_eq!(failed(|_| on(1, 200)), []);
     }
 }

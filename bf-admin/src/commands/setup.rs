@@ -12,6 +12,7 @@ use clap::Args;
 use crate::apply::{self, Done};
 use crate::cli::Context;
 use crate::locate::{self, Site};
+use crate::locked;
 use crate::plan::{Section, Step, plan};
 use crate::present::{self, Ask, Depth};
 use crate::printer;
@@ -30,6 +31,9 @@ pub(crate) struct Setup {
     /// Compare a model that is there with its source, and import it again if they differ; pull an image again
     #[arg(long, value_name = "MODEL|IMAGE")]
     update: Vec<String>,
+    /// Bring back exactly what site.lock has, and resolve nothing anew
+    #[arg(long, conflicts_with = "update")]
+    locked: bool,
     /// Compare the SHA-256 of every file in site.lock as well, and repair what differs
     #[arg(long)]
     full: bool,
@@ -93,8 +97,16 @@ impl Setup {
             https: !self.no_https,
             only: &self.only,
         };
-        let present = present::gather(site, locked, &ask)?;
-        Ok(space::fit(&site.layout, plan(&site.declared, locked, &present, &self.only)))
+        if !self.locked {
+            let present = present::gather(site, locked, &ask)?;
+            return Ok(space::fit(&site.layout, plan(&site.declared, locked, &present, &self.only)));
+        }
+        let pinned = locked::pinned(site, locked);
+        let mut present = present::gather(&pinned, locked, &ask)?;
+        locked::hold(&mut present, site, locked, &self.only, &context.environment)?;
+        let mut steps = plan(&pinned.declared, locked, &present, &self.only);
+        locked::exact(&mut steps, &present, locked);
+        Ok(space::fit(&site.layout, steps))
     }
 
     /// What `--update` is about. Of something that is not declared, or has no source, it would do nothing in silence.

@@ -1,8 +1,12 @@
 //! Installs a native engine: package and launcher in a staging folder, tried there, then renamed into place.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
+use bf_core::host::CommandError;
 use bf_core::publish::{Content, Publisher, set_mode};
 use bf_core::report::{Exit, Failure};
 use bf_core::service::Native;
@@ -11,51 +15,68 @@ use bf_core::{digest, host};
 use walkdir::WalkDir;
 
 use super::{Interpreter, launcher, pip};
-use crate::printer::Printer;
 
-/// Installs the engine `id` and gives what site.lock says of it.
-pub(crate) fn install(
-    publisher: &Publisher<'_>,
+/// The tree of the engine in a staging folder.
+const STAGED: &str = "engine";
+
+/// Installs the engine `id` into the folder `stage` and gives what site.lock will say of it.
+pub(crate) fn make(
     id: &str,
     native: &Native,
     interpreter: &Interpreter,
-    printer: Printer,
+    stage: &Path,
+    tell: &dyn Fn(&str),
 ) -> Result<LockedEngine, Failure> {
     let launcher = launcher::of(native)?;
-    let to = publisher.layout().engine(id, &native.version);
-    let stage = publisher.stage(Part::Engines)?;
-    let (tree, work) = (stage.path().join("engine"), stage.path().join("work"));
+    let (tree, work) = (stage.join(STAGED), stage.join("work"));
     let program = tree.join("bin").join(launcher.name);
     for folder in [&tree.join("bin"), &work] {
         fs_err::create_dir_all(folder)?;
     }
-    printer.progress(&format!(
-        "{id}: installing {} {} for {}",
-        native.package,
-        native.version,
-        interpreter.python.display()
-    ));
+    let python = interpreter.python.display();
+    tell(&format!("installing {} {} for {python}", native.package, native.version));
     pip::install(interpreter, native, &tree.join("lib"), &work)?;
     fs_err::write(&program, launcher.text(&interpreter.python))?;
     set_mode(&program, 0o755)?;
     tried(id, &program)?;
-    let files = files(&tree)?;
-    if fs_err::symlink_metadata(&to).is_ok() {
-        publisher.remove(Part::Engines, &to)?;
-    }
-    publisher.publish(&tree, &to, Content::Data)?;
     Ok(LockedEngine {
         version: native.version.clone(),
         package: native.package.clone(),
         sha256: native.sha256.clone(),
         python: interpreter.python.display().to_string(),
-        files,
+        files: files(&tree)?,
     })
+}
+
+/// Publishes what [`make`] has made in `stage`.
+pub(crate) fn publish(
+    publisher: &Publisher<'_>,
+    id: &str,
+    stage: &Path,
+    engine: &LockedEngine,
+) -> Result<(), Failure> {
+    let to = publisher.layout().engine(id, &engine.version);
+    if fs_err::symlink_metadata(&to).is_ok() {
+        publisher.remove(Part::Engines, &to)?;
+    }
+    Ok(publisher.publish(&stage.join(STAGED), &to, Content::Data)?)
 }
 
 /// Loads the package once: a library or an instruction that this machine lacks shows here, not in a user's job.
 fn tried(id: &str, program: &Path) -> Result<(), Failure> {
-    host::run(Command::new(program).arg("--version")).map(|_| ()).map_err(|error| {
+    let mut tries = 0..50;
+    let result = loop {
+        match host::run(Command::new(program).arg("--version")) {
+            // What another thread started a moment ago may still have it open for writing, as we had.
+            Err(CommandError::NotStarted { source, .. })
+                if source.kind() == ErrorKind::ExecutableFileBusy && tries.next().is_some() =>
+            {
+                thread::sleep(Duration::from_millis(100));
+            }
+            result => break result,
+        }
+    };
+    result.map(|_| ()).map_err(|error| {
         Failure::new(
             Exit::Failed,
             "engine_does_not_start",

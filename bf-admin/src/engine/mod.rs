@@ -5,5 +5,5 @@ mod launcher;
 mod pip;
 mod python;
 
-pub(crate) use install::install;
+pub(crate) use install::{make, publish};
 pub(crate) use python::{Interpreter, find, named};

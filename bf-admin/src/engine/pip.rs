@@ -92,7 +92,8 @@ fn failed(native: &Native, said: &str) -> Failure {
             .with_hint("do not install it; compare its SHA-256 with that of the engine's definition");
     }
     if has(&["No space left", "Disk quota exceeded", "[Errno 28]", "[Errno 122]"]) {
-        return Failure::new(Exit::CannotCreate, "no_space", format!("there is no space for {wanted}"))
+        let why = if has(&["Disk quota exceeded", "[Errno 122]"]) { ": quota exceeded" } else { "" };
+        return Failure::new(Exit::CannotCreate, "no_space", format!("there is no space for {wanted}{why}"))
             .with_hint("free space on that filesystem and run the command again");
     }
     let no_connection =

@@ -158,7 +158,7 @@ fn attend(
 }
 
 /// How many files are in a folder, and how many bytes. What cannot be looked into counts as nothing.
-fn extent(folder: &Path) -> (u64, u64) {
+pub(crate) fn extent(folder: &Path) -> (u64, u64) {
     let entries = WalkDir::new(folder).into_iter().flatten();
     let lengths = entries.filter_map(|entry| Some(entry.metadata().ok()?.len()));
     lengths.fold((0, 0), |(files, bytes), length| (files + 1, bytes + length))

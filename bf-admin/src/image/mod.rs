@@ -7,8 +7,8 @@ mod import;
 mod store;
 mod wanted;
 
-pub(crate) use apptainer::Maker;
+pub(crate) use apptainer::{Maker, extent};
 pub(crate) use facts::{ImageFacts, Need, gather, locked_image, store_way, way};
 pub(crate) use import::{Named, Source};
-pub(crate) use store::{Put, enter, import, link, pull};
+pub(crate) use store::{Put, enter, import, link, publish, publish_import, pull};
 pub(crate) use wanted::reference;

@@ -6,11 +6,10 @@ use bf_core::digest;
 use bf_core::image::{Reference, sif};
 use bf_core::publish::{Content, Publisher};
 use bf_core::report::{Exit, Failure};
-use bf_core::site::{Locked, LockedImage, Part};
+use bf_core::site::{Layout, Locked, LockedImage, Part};
 
 use super::facts::{sif_path, target};
 use super::{Maker, Source};
-use crate::printer::Printer;
 
 /// An image that was put into the store.
 #[derive(Debug)]
@@ -21,19 +20,19 @@ pub(crate) struct Put {
     pub(crate) kept: bool,
 }
 
-/// Has `maker` fetch the image `name`.
+/// The file in a staging folder.
+const STAGED: &str = "image.sif";
+
+/// Has `maker` fetch an image into the folder `stage`.
 pub(crate) fn pull(
-    publisher: &Publisher<'_>,
-    locked: &Locked,
-    name: &str,
     reference: &Reference,
     maker: &Maker,
-    printer: Printer,
-) -> Result<Put, Failure> {
-    let stage = publisher.stage(Part::Images)?;
-    let made = stage.path().join("image.sif");
-    printer.progress(&format!("{name}: pulling {reference}"));
-    maker.make(reference, &made, stage.path(), &|line| printer.progress(&format!("{name}: {line}")))?;
+    stage: &Path,
+    tell: &dyn Fn(&str),
+) -> Result<LockedImage, Failure> {
+    let made = stage.join(STAGED);
+    tell(&format!("pulling {reference}"));
+    maker.make(reference, &made, stage, tell)?;
     let damaged = |why: String| {
         let message = format!("what was made of {reference} is no whole image: {why}");
         Failure::new(Exit::Invalid, "image_damaged", message)
@@ -41,25 +40,22 @@ pub(crate) fn pull(
     };
     let header = sif::read(&made).map_err(|error| damaged(error.to_string()))?;
     let (sha256, bytes) = digest::of_file(&made)?;
-    let image = LockedImage {
+    Ok(LockedImage {
         reference: Some(reference.clone().unpinned()),
         digest: reference.digest().cloned(),
         sif: sif_path(reference),
         sha256,
         bytes,
         compression: compression(&header),
-    };
-    publish(publisher, locked, &made, image)
+    })
 }
 
-/// Copies the image that `source` is into the cache.
-pub(crate) fn import(publisher: &Publisher<'_>, locked: &Locked, source: &Source) -> Result<Put, Failure> {
-    let stage = publisher.stage(Part::Images)?;
-    let staged = stage.path().join("image.sif");
+/// Copies the image that `source` is into the folder `stage`.
+pub(crate) fn import(layout: &Layout, source: &Source, stage: &Path) -> Result<LockedImage, Failure> {
+    let staged = stage.join(STAGED);
     // A file that somebody put where the link must be is not copied: it gets its name in the store, and jobs that
     // run from it keep it.
-    let in_place = source.is_in_place(publisher.layout());
-    let hashed = if in_place {
+    let hashed = if source.is_in_place(layout) {
         fs_err::hard_link(&source.path, &staged)?;
         digest::of_file(&staged)?
     } else {
@@ -68,15 +64,26 @@ pub(crate) fn import(publisher: &Publisher<'_>, locked: &Locked, source: &Source
     let (sha256, bytes) = hashed;
     // Of the copy: the file may be another one by now.
     let header = sif::read(&staged).map_err(|error| source.damaged(error))?;
-    let image = LockedImage {
+    Ok(LockedImage {
         reference: source.reference.clone(),
         digest: None,
         sif: source.sif.clone(),
         sha256,
         bytes,
         compression: compression(&header),
-    };
-    publish(publisher, locked, &staged, image).map_err(|failure| {
+    })
+}
+
+/// Publishes what [`import`] has made in `stage`.
+pub(crate) fn publish_import(
+    publisher: &Publisher<'_>,
+    locked: &Locked,
+    source: &Source,
+    stage: &Path,
+    image: LockedImage,
+) -> Result<Put, Failure> {
+    let in_place = source.is_in_place(publisher.layout());
+    publish(publisher, locked, stage, image).map_err(|failure| {
         if !in_place || failure.code != "link_in_the_way" {
             return failure;
         }
@@ -92,10 +99,11 @@ fn compression(header: &sif::Header) -> String {
     header.primary.compression.unwrap_or("none").to_owned()
 }
 
-fn publish(
+/// Publishes what was made in `stage`.
+pub(crate) fn publish(
     publisher: &Publisher<'_>,
     locked: &Locked,
-    staged: &Path,
+    stage: &Path,
     mut image: LockedImage,
 ) -> Result<Put, Failure> {
     let to = publisher.layout().image_store().join(image.store_name());
@@ -105,7 +113,7 @@ fn publish(
     let is_there = there.is_some();
     match there {
         Some((sha256, bytes)) => (image.sha256, image.bytes) = (sha256, bytes),
-        None => publisher.publish(staged, &to, Content::Program)?,
+        None => publisher.publish(&stage.join(STAGED), &to, Content::Program)?,
     }
     let switched = link(publisher, &image)?;
     Ok(Put { image, kept: is_there && !switched })

@@ -4,46 +4,47 @@
 //! then `refs/main`: whoever reads meanwhile sees the old revision or the new one, all of it.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use bf_core::digest;
 use bf_core::model::ModelId;
 use bf_core::model::commit::pseudo_commit;
-use bf_core::publish::{self, Content, PublishError, Publisher};
-use bf_core::report::{Exit, Failure, human_bytes};
+use bf_core::publish::{Content, PublishError, Publisher};
+use bf_core::report::{Exit, Failure};
 use bf_core::site::{Layout, LockedFile, LockedModel, Part};
 use fs_err::os::unix::fs::symlink;
 
 use super::source::{Source, SourceFile};
-use crate::printer::Printer;
 
 /// The folders of a model.
 const PARTS: [&str; 3] = ["blobs", "snapshots", "refs"];
 
 /// Refuses a model's folder in which a link would make us read or write elsewhere.
 pub(crate) fn clear(layout: &Layout, folder: &Path) -> Result<(), PublishError> {
-    PARTS.iter().try_for_each(|part| publish::clear(layout, &folder.join(part)))
+    PARTS.iter().try_for_each(|part| bf_core::publish::clear(layout, &folder.join(part)))
 }
 
-/// Brings `source` into the cache as the model `id`, and gives what site.lock says of it.
-pub(crate) fn import(
-    publisher: &Publisher<'_>,
+/// Makes the model `id` of `source` in the folder `stage`, and gives what site.lock will say of it. `passed` is told how
+/// many bytes were read.
+pub(crate) fn make(
+    layout: &Layout,
     id: &ModelId,
     source: &Source,
-    printer: Printer,
+    stage: &Path,
+    passed: &dyn Fn(&str, u64),
 ) -> Result<LockedModel, Failure> {
-    let folder = publisher.layout().models().join(id.folder_name());
-    let stage = publisher.stage(Part::Models)?;
-    let tree = stage.path().join(id.folder_name());
+    let folder = layout.models().join(id.folder_name());
+    let tree = stage.join(id.folder_name());
     for part in PARTS {
         fs_err::create_dir_all(tree.join(part))?;
     }
-    clear(publisher.layout(), &folder)?;
+    clear(layout, &folder)?;
     let mut files = Vec::new();
     for file in &source.files {
-        printer.progress(&format!("{id}: {} ({})", file.path, human_bytes(file.bytes)));
-        files.push(stage_blob(file, &tree.join("blobs"), &folder.join("blobs"))?);
+        passed(&file.path, 0);
+        let bytes = |bytes| passed(&file.path, bytes);
+        files.push(stage_blob(file, &tree.join("blobs"), &folder.join("blobs"), &bytes)?);
     }
     let commit = pseudo_commit(files.iter().map(|file| (&file.path, &file.sha256)))?;
     let snapshot = tree.join("snapshots").join(&commit);
@@ -53,27 +54,60 @@ pub(crate) fn import(
         symlink(blob_link(file), link)?;
     }
     fs_err::write(tree.join("refs/main"), &commit)?;
-    if fs_err::symlink_metadata(&folder).is_ok() {
-        into_existing(publisher, &tree, &folder, &commit, &files)?;
-    } else {
-        publisher.publish(&tree, &folder, Content::Model)?;
-    }
     Ok(LockedModel { commit, files })
 }
 
+/// Publishes what [`make`] has made in `stage`.
+pub(crate) fn publish(
+    publisher: &Publisher<'_>,
+    id: &ModelId,
+    stage: &Path,
+    model: &LockedModel,
+) -> Result<(), Failure> {
+    let folder = publisher.layout().models().join(id.folder_name());
+    let tree = stage.join(id.folder_name());
+    clear(publisher.layout(), &folder)?;
+    if fs_err::symlink_metadata(&folder).is_ok() {
+        into_existing(publisher, &tree, &folder, &model.commit, &model.files)
+    } else {
+        Ok(publisher.publish(&tree, &folder, Content::Model)?)
+    }
+}
+
+/// Tells how many bytes were read of what passes.
+struct Counted<'a, R> {
+    from: R,
+    passed: &'a dyn Fn(u64),
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.from.read(buffer)?;
+        (self.passed)(read as u64);
+        Ok(read)
+    }
+}
+
 /// Copies a file into the staged blobs, unless the model has that content already.
-fn stage_blob(source: &SourceFile, staged: &Path, there: &Path) -> Result<LockedFile, Failure> {
+fn stage_blob(
+    source: &SourceFile,
+    staged: &Path,
+    there: &Path,
+    passed: &dyn Fn(u64),
+) -> Result<LockedFile, Failure> {
     let found = |(sha256, bytes)| LockedFile { path: source.path.clone(), sha256, bytes };
     // Reading it once more is cheaper than writing what is there.
     if has_size(there, source.bytes) {
         let file = found(digest::of_file(&source.file)?);
         if is_whole(&there.join(&file.sha256), &file)? {
+            passed(file.bytes);
             return Ok(file);
         }
     }
     let copy = staged.join(".copy");
     let mut to = fs_err::File::create(&copy)?;
-    let file = found(digest::copy(&mut fs_err::File::open(&source.file)?, &mut to)?);
+    let file =
+        found(digest::copy(&mut Counted { from: fs_err::File::open(&source.file)?, passed }, &mut to)?);
     if file.bytes != source.bytes {
         let message = format!("{} was changed while it was read", source.file.display());
         return Err(Failure::new(Exit::Invalid, "source_changed", message)
@@ -165,10 +199,16 @@ mod tests {
     use bf_core::lock::SiteGuard;
     use bf_core::model::{Location, Root};
     use bf_core::publish::Policy;
-    use bf_core::report::Format;
 
     use super::*;
     use crate::testing::gguf;
+
+    fn import(publisher: &Publisher<'_>, id: &ModelId, source: &Source) -> LockedModel {
+        let stage = publisher.stage(Part::Models).unwrap();
+        let model = make(publisher.layout(), id, source, stage.path(), &|_, _| ()).unwrap();
+        publish(publisher, id, stage.path(), &model).unwrap();
+        model
+    }
 
     fn folder(salt: u32) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
@@ -190,7 +230,7 @@ mod tests {
         for salt in [1, 2, 1] {
             let dir = folder(salt);
             let source = Source::read(dir.path(), &id, None).unwrap();
-            let imported = import(&publisher, &id, &source, Printer::new(Format::Quiet)).unwrap();
+            let imported = import(&publisher, &id, &source);
             assert_eq!(imported.commit, source.commit().unwrap());
             let found = bf_core::model::find(&[Root { ..root.clone() }], &id, None).unwrap();
             assert_eq!(found.info.revision, imported.commit);
@@ -211,15 +251,14 @@ mod tests {
         let id = ModelId::parse("org/name").unwrap();
         let dir = folder(1);
         let source = Source::read(dir.path(), &id, None).unwrap();
-        let printer = Printer::new(Format::Quiet);
-        let locked = import(&publisher, &id, &source, printer).unwrap();
+        let locked = import(&publisher, &id, &source);
         let model = layout.models().join(id.folder_name());
         let blob = model.join("blobs").join(&locked.files[0].sha256);
         let length = usize::try_from(locked.files[0].bytes).unwrap();
         fs_err::write(&blob, vec![0; length]).unwrap();
         let link = model.join("snapshots").join(&locked.commit).join("sub/config.json");
         fs_err::remove_file(&link).unwrap();
-        assert_eq!(import(&publisher, &id, &source, printer).unwrap(), locked);
+        assert_eq!(import(&publisher, &id, &source), locked);
         assert_eq!(fs_err::read(&blob).unwrap(), gguf(1));
         assert_eq!(fs_err::read(&link).unwrap(), b"{}");
     }

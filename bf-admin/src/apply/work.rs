@@ -1,0 +1,312 @@
+//! The order of the work: what is quick one after the other, then what takes time, several at once.
+//!
+//! What takes time is made in a staging folder by a thread of its own, which touches nothing else of the cache. Publishing it and
+//! writing it down in site.lock is done here, one after the other, by the thread that holds the lock.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::{self, Scope};
+use std::time::Duration;
+
+use bf_core::model::ModelId;
+use bf_core::publish::{Publisher, Stage};
+use bf_core::report::{Exit, Failure};
+use bf_core::site::{Layout, Locked, LockedEngine, LockedImage, LockedModel, Part};
+
+use super::{entered, write_lock};
+use crate::plan::{Action, Change, Step, Task};
+use crate::progress::Display;
+use crate::{engine, image, import, space, toolkit};
+
+/// What is made at once of each kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lane {
+    /// What comes over the network.
+    Fetch,
+    /// What is copied from disk to disk, which more at once would not make faster.
+    Copy,
+}
+
+impl Lane {
+    fn limit(self) -> usize {
+        match self {
+            Self::Fetch => 4,
+            Self::Copy => 2,
+        }
+    }
+
+    /// Where a task that takes time belongs, and the part of the cache it is made in.
+    fn of(task: &Task) -> Option<(Self, Part)> {
+        Some(match task {
+            Task::Image(..) => (Self::Fetch, Part::Images),
+            Task::Engine(..) => (Self::Fetch, Part::Engines),
+            Task::ImageFile(..) => (Self::Copy, Part::Images),
+            Task::Model(..) => (Self::Copy, Part::Models),
+            _ => return None,
+        })
+    }
+}
+
+/// How often the bytes of what a program writes are counted.
+const COUNTED: Duration = Duration::from_secs(2);
+
+/// What was made and is to be published.
+enum Made {
+    Image(String, LockedImage),
+    ImageFile(String, image::Source, LockedImage),
+    Model(ModelId, LockedModel),
+    Engine(String, LockedEngine),
+    Nothing,
+}
+
+/// A task that a thread is at.
+struct Begun {
+    action: Action,
+    lane: Lane,
+    stage: Stage,
+    exact: Option<String>,
+}
+
+/// How everything ended, by its place in the plan.
+type Ended = BTreeMap<usize, (Action, Option<Failure>)>;
+
+/// Carries out all steps, and gives what became of them, in the order of the plan.
+pub(super) fn carry_out(
+    publisher: &Publisher<'_>,
+    locked: &mut Locked,
+    steps: Vec<Step>,
+    display: &Display,
+) -> Vec<(Action, Option<Failure>)> {
+    display.expect(steps.iter().filter(|step| step.task != Task::Keep).count());
+    let mut work = Work { publisher, locked, display, ended: Ended::new() };
+    let (mut slow, mut last) = (Vec::new(), Vec::new());
+    for (number, step) in steps.into_iter().enumerate() {
+        match (&step.task, Lane::of(&step.task)) {
+            (_, Some((lane, part))) => slow.push((number, step, lane, part)),
+            // What users read of the site comes when all that it names is there.
+            (Task::Site(_), _) => last.push((number, step)),
+            _ => work.at_once(number, step),
+        }
+    }
+    work.side_by_side(slow);
+    for (number, step) in last {
+        work.at_once(number, step);
+    }
+    work.ended.into_values().collect()
+}
+
+struct Work<'a, 'p> {
+    publisher: &'a Publisher<'p>,
+    locked: &'a mut Locked,
+    display: &'a Display,
+    ended: Ended,
+}
+
+impl Work<'_, '_> {
+    fn at_once(&mut self, number: usize, step: Step) {
+        if step.task != Task::Keep {
+            self.display.start(number, &step.action);
+        }
+        let planned = matches!(step.task, Task::Fail(_)); // which says of what there is too little
+        let result = self.quick(step.task).map(|()| None).map_err(|failure| match planned {
+            true => failure,
+            false => space::explained(self.publisher.layout(), &step.action, failure),
+        });
+        self.end(number, step.action, result);
+    }
+
+    /// Does what takes no time.
+    fn quick(&mut self, task: Task) -> Result<(), Failure> {
+        let (publisher, layout) = (self.publisher, self.publisher.layout());
+        match task {
+            Task::Fail(failure) => return Err(failure),
+            Task::Specs(text) => publisher.file(Part::Top, &layout.resource_specs(), text.as_bytes())?,
+            Task::Site(text) => publisher.file(Part::Top, &layout.site_yaml(), text.as_bytes())?,
+            Task::Toolkit(beside, relink) => toolkit::publish(publisher, self.locked, &beside, relink)?,
+            Task::ToolkitLink => toolkit::link(publisher, self.locked)?,
+            Task::ImageLink(name, image) => {
+                image::link(publisher, &image)?;
+                image::enter(self.locked, name, image);
+            }
+            Task::Keep | Task::Engine(..) | Task::Model(..) | Task::Image(..) | Task::ImageFile(..) => {
+                return Ok(());
+            }
+        }
+        write_lock(publisher, self.locked)
+    }
+
+    /// Makes all of it, in the order of the plan where not everything can be made at once, and publishes each when it is made.
+    fn side_by_side(&mut self, mut waiting: Vec<(usize, Step, Lane, Part)>) {
+        let (sender, receiver) = mpsc::channel();
+        let (layout, display) = (self.publisher.layout(), self.display);
+        thread::scope(|scope| {
+            let mut begun: BTreeMap<usize, Begun> = BTreeMap::new();
+            loop {
+                let at_work = |begun: &BTreeMap<usize, Begun>, lane| {
+                    begun.values().filter(|begun| begun.lane == lane).count()
+                };
+                while let Some(next) =
+                    waiting.iter().position(|(_, _, lane, _)| at_work(&begun, *lane) < lane.limit())
+                {
+                    let (number, Step { action, task, exact, .. }, lane, part) = waiting.remove(next);
+                    display.start(number, &action);
+                    match self.publisher.stage(part) {
+                        Ok(stage) => {
+                            spawn(scope, layout, display, (number, task, stage.path()), sender.clone());
+                            begun.insert(number, Begun { action, lane, stage, exact });
+                        }
+                        Err(error) => {
+                            let failure = space::explained(layout, &action, error.into());
+                            self.end(number, action, Err(failure));
+                        }
+                    }
+                }
+                if begun.is_empty() {
+                    break;
+                }
+                match receiver.recv_timeout(COUNTED) {
+                    Ok((number, made)) => {
+                        if let Some(begun) = begun.remove(&number) {
+                            self.publish(number, begun, made);
+                        }
+                    }
+                    Err(RecvTimeoutError::Timeout) if display.counts() => {
+                        for (number, begun) in begun.iter().filter(|(_, begun)| begun.lane == Lane::Fetch) {
+                            display.reach(*number, image::extent(begun.stage.path()).1);
+                        }
+                    }
+                    Err(_) => {}
+                }
+            }
+        });
+    }
+
+    /// Publishes what a thread has made.
+    fn publish(&mut self, number: usize, begun: Begun, made: Result<Made, Failure>) {
+        let Begun { action, stage, exact, .. } = begun;
+        let result = made
+            .and_then(|made| {
+                same(&action, &made, exact.as_deref())?;
+                self.enter(stage.path(), made)
+            })
+            // While what was made still takes its room.
+            .map_err(|failure| space::explained(self.publisher.layout(), &action, failure));
+        drop(stage);
+        self.end(number, action, result);
+    }
+
+    /// Gives what was kept, and why, where it turned out that nothing had to be changed.
+    fn enter(&mut self, stage: &Path, made: Made) -> Result<Option<String>, Failure> {
+        let publisher = self.publisher;
+        let kept = match made {
+            Made::Image(name, image) => {
+                let put = image::publish(publisher, self.locked, stage, image)?;
+                entered(self.locked, name, put)
+            }
+            Made::ImageFile(name, source, image) => {
+                let put = image::publish_import(publisher, self.locked, &source, stage, image)?;
+                entered(self.locked, name, put)
+            }
+            Made::Model(repo, model) => {
+                import::publish(publisher, &repo, stage, &model)?;
+                self.locked.models.insert(repo.to_string(), model);
+                None
+            }
+            Made::Engine(id, engine) => {
+                engine::publish(publisher, &id, stage, &engine)?;
+                self.locked.engines.insert(id, engine);
+                None
+            }
+            Made::Nothing => None,
+        };
+        write_lock(publisher, self.locked)?;
+        Ok(kept)
+    }
+
+    fn end(&mut self, number: usize, mut action: Action, result: Result<Option<String>, Failure>) {
+        let failure = match result {
+            Err(failure) => {
+                action.fail(&failure);
+                self.display.fail(number, &failure);
+                Some(failure)
+            }
+            Ok(kept) => {
+                if let Some(kept) = kept {
+                    (action.change, action.detail) = (Change::Keep, kept);
+                }
+                self.display.finish(number);
+                None
+            }
+        };
+        self.ended.insert(number, (action, failure));
+    }
+}
+
+/// Lets a thread make what `task` asks for in a staging folder.
+fn spawn<'s>(
+    scope: &'s Scope<'s, '_>,
+    layout: &'s Layout,
+    display: &'s Display,
+    (number, task, stage): (usize, Task, &Path),
+    sender: Sender<(usize, Result<Made, Failure>)>,
+) {
+    let stage = stage.to_owned();
+    scope.spawn(move || {
+        let made = make(layout, task, &stage, number, display);
+        // Who waits for it waits until all are there.
+        let _ = sender.send((number, made));
+    });
+}
+
+fn make(
+    layout: &Layout,
+    task: Task,
+    stage: &Path,
+    number: usize,
+    display: &Display,
+) -> Result<Made, Failure> {
+    let tell = |text: &str| display.say(number, text);
+    Ok(match task {
+        Task::Image(name, reference, maker) => {
+            Made::Image(name, image::pull(&reference, &maker, stage, &tell)?)
+        }
+        Task::ImageFile(name, source) => {
+            let image = image::import(layout, &source, stage)?;
+            Made::ImageFile(name, source, image)
+        }
+        Task::Model(repo, source) => {
+            let passed = |file: &str, bytes| match bytes {
+                0 => display.say(number, file),
+                _ => display.add(number, bytes),
+            };
+            let model = import::make(layout, &repo, &source, stage, &passed)?;
+            Made::Model(repo, model)
+        }
+        Task::Engine(id, native, interpreter) => {
+            let engine = engine::make(&id, &native, &interpreter, stage, &tell)?;
+            Made::Engine(id, engine)
+        }
+        _ => Made::Nothing,
+    })
+}
+
+/// Refuses what is not what site.lock has, where it must be.
+fn same(action: &Action, made: &Made, exact: Option<&str>) -> Result<(), Failure> {
+    let own = match made {
+        Made::Image(_, image) | Made::ImageFile(_, _, image) => &image.sha256,
+        Made::Model(_, model) => &model.commit,
+        _ => return Ok(()),
+    };
+    let Some(exact) = exact.filter(|exact| exact != own) else { return Ok(()) };
+    let (kind, name) = (action.kind, &action.name);
+    let (what, hint) = match made {
+        Made::Model(..) => ("commit", "let its `path` have the files that it was imported from"),
+        _ => ("SHA-256", "import the very file; give it a `digest`, by which it can be fetched again"),
+    };
+    let message = format!(
+        "{kind} {name} is not what site.lock has: {what} {own} instead of {exact}; nothing was changed"
+    );
+    Err(Failure::new(Exit::Invalid, "locked_differs", message)
+        .with_hint(format!("{hint}, or run `bf-admin setup` without --locked")))
+}
