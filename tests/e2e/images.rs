@@ -6,16 +6,16 @@ use std::time::Duration;
 use bf_test_kit::{Process, Program, Site, Tree, eventually, sif};
 use nix::sys::signal::Signal;
 
-const REFERENCE: &str = "registry.example/org/name:1";
+pub(crate) const REFERENCE: &str = "registry.example/org/name:1";
 
 /// A site with an image to be declared, and the folder of the stand-in.
-struct Images {
-    site: Site,
-    fake: PathBuf,
+pub(crate) struct Images {
+    pub(crate) site: Site,
+    pub(crate) fake: PathBuf,
 }
 
 impl Images {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let site = Site::new();
         let fake = site.path().join("fake");
         fs_err::create_dir(&fake).unwrap();
@@ -28,17 +28,17 @@ impl Images {
         images
     }
 
-    fn declare(&self, more: &str) {
+    pub(crate) fn declare(&self, more: &str) {
         let text = format!("schema: 1\ncache_dir: cache\nimages:\n  mine: {{ref: '{REFERENCE}'{more}}}\n");
         self.site.declare_text(&text);
     }
 
     /// What is pulled from now on.
-    fn offer(&self, salt: u8) {
+    pub(crate) fn offer(&self, salt: u8) {
         fs_err::write(self.fake.join("image.sif"), sif(salt, REFERENCE)).unwrap();
     }
 
-    fn admin(&self, words: &[&str]) -> Program {
+    pub(crate) fn admin(&self, words: &[&str]) -> Program {
         let path = std::env::var("PATH").unwrap_or_default();
         let path = format!("{}:{path}", self.fake.display());
         self.site.admin(words).env("PATH", path).env("APPTAINER_DOCKER_PASSWORD", "pass-of-the-registry")
@@ -48,11 +48,11 @@ impl Images {
         fs_err::read_to_string(self.fake.join("runs")).map_or(0, |text| text.lines().count())
     }
 
-    fn said(&self, file: &str) -> String {
+    pub(crate) fn said(&self, file: &str) -> String {
         fs_err::read_to_string(self.fake.join(file)).unwrap()
     }
 
-    fn link(&self) -> PathBuf {
+    pub(crate) fn link(&self) -> PathBuf {
         self.site.cache().join("images/name_1.sif")
     }
 }

@@ -88,7 +88,9 @@ impl Explain for io::Error {
     fn hint(&self) -> Option<String> {
         match self.kind() {
             io::ErrorKind::StorageFull => {
-                Some("free space on that filesystem and run the command again".into())
+                Some(
+                "free some on that filesystem (`df` and `df -i` show what is used up) and run the command again".into(),
+            )
             }
             io::ErrorKind::QuotaExceeded => Some("your quota is used up: free space or ask for more".into()),
             io::ErrorKind::ReadOnlyFilesystem => Some("choose a place that can be written to".into()),
