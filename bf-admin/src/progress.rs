@@ -1,6 +1,7 @@
 //! What is told while a plan is carried out: one line on a terminal, lines, or events for programs. All on standard error.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -227,7 +228,7 @@ fn line(state: &State, columns: usize) -> String {
             _ if running.bytes > 0 => format!("{}, {}", human_bytes(running.bytes), running.said),
             _ => running.said.clone(),
         };
-        text.push_str(&format!("; {}: {how_far}", running.name));
+        let _ = write!(text, "; {}: {how_far}", running.name); // to a String, which cannot fail
     }
     text.chars().filter(|character| !character.is_control()).take(columns.max(2) - 1).collect()
 }

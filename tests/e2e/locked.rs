@@ -1,6 +1,6 @@
 //! `bf-admin setup --locked`: what site.lock has comes back as it was, and nothing else.
 
-use bf_test_kit::{Tree, sif, write_gguf};
+use bf_test_kit::{Site, Tree, or_skip, sif, write_gguf};
 
 use crate::images::{Images, REFERENCE};
 
@@ -93,11 +93,7 @@ fn what_the_lock_does_not_have_is_named_before_anything_is_done() {
         "org/name",
         &["image mine as registry.example/org/name:12 (it has "],
     );
-    refused(
-        &format!("other: {{ref: 'registry.example/other:1'}}"),
-        "org/else",
-        &["image other as ", "model org/else"],
-    );
+    refused("other: {ref: 'registry.example/other:1'}", "org/else", &["image other as ", "model org/else"]);
     declare(&images, &mine, "org/else");
     images.admin(&["setup", "--locked", "--only", "images"]).code(0);
     assert!(images.link().exists());
@@ -116,4 +112,38 @@ fn an_image_with_a_digest_is_fetched_by_it() {
     assert!(arguments.contains(&format!("docker://registry.example/org/name@{digest}")), "{arguments}");
     assert_eq!(fs_err::read(images.link()).unwrap(), sif(2, REFERENCE));
     images.site.admin(["status", "--full"]).code(0);
+}
+
+#[test]
+fn an_engine_comes_back_in_the_version_of_the_lock() {
+    or_skip!(bf_test_kit::model()); // which needs a package index, as the engine does
+    let site = Site::new();
+    let declare = |version: &str| {
+        site.declare_text(&format!("schema: 1\ncache_dir: cache\nengines: {{llama_cpp: {{{version}}}}}\n"));
+    };
+    declare("");
+    site.admin(["setup"]).code(0);
+    let lock = || fs_err::read_to_string(site.cache().join("site.lock")).unwrap();
+    let before = lock();
+    let parsed: serde_json::Value = serde_json::from_str(&before).unwrap();
+    let version = parsed["engines"]["llama_cpp"]["version"].as_str().unwrap().to_owned();
+
+    // Its definition went on meanwhile.
+    let builtin = concat!(env!("CARGO_MANIFEST_DIR"), "/../../templates/services/llama_cpp.yaml");
+    let text = fs_err::read_to_string(builtin).unwrap();
+    assert!(text.contains(&version), "{text}");
+    let services = site.cache().join("templates/services");
+    fs_err::create_dir_all(&services).unwrap();
+    fs_err::write(services.join("llama_cpp.yaml"), text.replace(&version, "99.9.9")).unwrap();
+    site.admin(["setup", "--dry-run"]).code(0).stdout_contains("99.9.9");
+    site.admin(["setup", "--locked"]).code(0).stdout_contains("nothing to do");
+
+    fs_err::remove_dir_all(site.cache().join("engines/llama_cpp")).unwrap();
+    site.admin(["setup", "--locked"]).code(0);
+    assert!(site.cache().join("engines/llama_cpp").join(&version).is_dir());
+    assert_eq!(lock(), before);
+
+    declare("version: 99.9.9");
+    let refused = site.admin(["setup", "--locked"]).code(65).one_sentence();
+    refused.stderr_contains(&format!("engine llama_cpp 99.9.9 (it has {version})"));
 }

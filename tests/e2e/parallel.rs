@@ -1,5 +1,6 @@
 //! Several things at once: what fails stops nothing else, what is told of it, and a kill in the midst of it.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use bf_test_kit::{Process, eventually, sif, write_gguf};
@@ -18,14 +19,14 @@ fn site() -> Images {
         let reference = format!("registry.example/org/name:{tag}");
         fs_err::write(images.fake.join(format!("image-{tag}.sif")), sif(salt, &reference)).unwrap();
         fs_err::write(images.fake.join(format!("do-{tag}")), "together:4").unwrap();
-        text += &format!("  {tag}: {{ref: '{reference}'}}\n");
+        writeln!(text, "  {tag}: {{ref: '{reference}'}}").unwrap();
     }
     text += "models:\n";
     for name in ["one", "two"] {
         let path = images.site.path().join(name).join("model.gguf");
         fs_err::create_dir(path.parent().unwrap()).unwrap();
         write_gguf(&path, 3).unwrap();
-        text += &format!("  - {{repo: org/{name}, path: {}}}\n", path.parent().unwrap().display());
+        writeln!(text, "  - {{repo: org/{name}, path: {}}}", path.parent().unwrap().display()).unwrap();
     }
     images.site.declare_text(&text);
     images

@@ -2,6 +2,7 @@
 //!
 //! The filesystem is a small tmpfs, which needs root.
 
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use bf_test_kit::{Outcome, Tree, or_skip, write_gguf};
@@ -69,7 +70,7 @@ impl Small {
             let folder = self.images.site.path().join(name);
             fs_err::create_dir_all(&folder).unwrap();
             write_gguf(&folder.join("model.gguf"), *megabytes).unwrap();
-            text += &format!("  - {{repo: org/{name}, path: {}}}\n", folder.display());
+            writeln!(text, "  - {{repo: org/{name}, path: {}}}", folder.display()).unwrap();
         }
         self.images.site.declare_text(&text);
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, Scope};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bf_core::model::ModelId;
 use bf_core::publish::{Publisher, Stage};
@@ -48,13 +48,14 @@ impl Lane {
     }
 }
 
-/// How often the bytes of what a program writes are counted.
+/// How often the bytes of what a program writes are counted, at most: that is for people, and takes time on a network filesystem.
 const COUNTED: Duration = Duration::from_secs(2);
+const SHARE: u32 = 20;
 
 /// What was made and is to be published.
 enum Made {
     Image(String, LockedImage),
-    ImageFile(String, image::Source, LockedImage),
+    ImageFile(String, Box<image::Source>, LockedImage),
     Model(ModelId, LockedModel),
     Engine(String, LockedEngine),
     Nothing,
@@ -109,9 +110,8 @@ impl Work<'_, '_> {
             self.display.start(number, &step.action);
         }
         let planned = matches!(step.task, Task::Fail(_)); // which says of what there is too little
-        let result = self.quick(step.task).map(|()| None).map_err(|failure| match planned {
-            true => failure,
-            false => space::explained(self.publisher.layout(), &step.action, failure),
+        let result = self.quick(step.task).map(|()| None).map_err(|failure| {
+            if planned { failure } else { space::explained(self.publisher.layout(), &step.action, failure) }
         });
         self.end(number, step.action, result);
     }
@@ -142,6 +142,7 @@ impl Work<'_, '_> {
         let (layout, display) = (self.publisher.layout(), self.display);
         thread::scope(|scope| {
             let mut begun: BTreeMap<usize, Begun> = BTreeMap::new();
+            let mut pause = COUNTED;
             loop {
                 let at_work = |begun: &BTreeMap<usize, Begun>, lane| {
                     begun.values().filter(|begun| begun.lane == lane).count()
@@ -165,16 +166,18 @@ impl Work<'_, '_> {
                 if begun.is_empty() {
                     break;
                 }
-                match receiver.recv_timeout(COUNTED) {
+                match receiver.recv_timeout(pause) {
                     Ok((number, made)) => {
                         if let Some(begun) = begun.remove(&number) {
                             self.publish(number, begun, made);
                         }
                     }
                     Err(RecvTimeoutError::Timeout) if display.counts() => {
+                        let since = Instant::now();
                         for (number, begun) in begun.iter().filter(|(_, begun)| begun.lane == Lane::Fetch) {
                             display.reach(*number, image::extent(begun.stage.path()).1);
                         }
+                        pause = COUNTED.max(since.elapsed() * SHARE);
                     }
                     Err(_) => {}
                 }
@@ -273,7 +276,7 @@ fn make(
         }
         Task::ImageFile(name, source) => {
             let image = image::import(layout, &source, stage)?;
-            Made::ImageFile(name, source, image)
+            Made::ImageFile(name, Box::new(source), image)
         }
         Task::Model(repo, source) => {
             let passed = |file: &str, bytes| match bytes {

@@ -20,6 +20,7 @@ use crate::session::{self, Make};
 use crate::space;
 
 /// Options of `setup`.
+#[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 #[derive(Debug, Args)]
 pub(crate) struct Setup {
     /// Say what would be done, touch nothing
