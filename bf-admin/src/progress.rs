@@ -160,8 +160,8 @@ impl Display {
     /// It is done.
     pub(crate) fn finish(&self, number: usize) {
         let mut state = self.state();
-        state.ended += 1;
         let Some(mut running) = state.running.remove(&number) else { return };
+        state.ended += 1;
         running.bytes = running.total.unwrap_or(running.bytes);
         self.event("finished", &running, None);
         if self.shown == Shown::Lines {
@@ -173,8 +173,8 @@ impl Display {
     /// It failed. The report says so as well.
     pub(crate) fn fail(&self, number: usize, failure: &Failure) {
         let mut state = self.state();
-        state.ended += 1;
         let Some(running) = state.running.remove(&number) else { return };
+        state.ended += 1;
         self.event("failed", &running, Some(&failure.message));
         if self.shown == Shown::Lines {
             talk(&format!("{} {}: failed\n", running.kind, running.name));

@@ -155,6 +155,7 @@ fn what_cannot_be_fetched_has_a_reason_and_leaves_what_was_there() {
         ("fail:dial tcp 10.0.0.1:443: connect: connection refused", 69, "cannot be reached"),
         ("fail:unauthorized: authentication required", 77, "APPTAINER_DOCKER_USERNAME"),
         ("fail:write /x: no space left on device", 73, "no space"),
+        ("fail:write /x: disk quota exceeded", 73, "a quota is used up at "),
         ("fail:something else", 1, "something else"),
         ("half", 65, "cut off"),
     ] {
