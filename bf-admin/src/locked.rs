@@ -8,7 +8,7 @@ use bf_core::site::{DeclaredImage, Locked, LockedImage};
 
 use crate::engine;
 use crate::locate::Site;
-use crate::plan::{self, Section, Step, Task};
+use crate::plan::{self, Action, Section, Step, Task};
 use crate::present::{Disk, Present};
 use crate::toolkit::{Beside, ToolkitFacts};
 
@@ -139,5 +139,33 @@ pub(crate) fn exact(steps: &mut [Step], present: &Present, locked: &Locked) {
             }
             _ => None,
         };
+    }
+}
+
+/// Refuses a model or an image that is not what the lock has.
+pub(crate) fn same(action: &Action, own: &str, exact: &str) -> Result<(), Failure> {
+    if own == exact {
+        return Ok(());
+    }
+    let (kind, name) = (action.kind, &action.name);
+    let (what, hint) = match kind {
+        "model" => ("commit", "let its `path` have the files that it was imported from"),
+        _ => ("SHA-256", "import the very file; give it a `digest`, by which it can be fetched again"),
+    };
+    let message = format!(
+        "{kind} {name} is not what site.lock has: {what} {own} instead of {exact}; nothing was changed"
+    );
+    Err(Failure::new(Exit::Invalid, "locked_differs", message)
+        .with_hint(format!("{hint}, or run `bf-admin setup` without --locked")))
+}
+
+/// Lets the steps of a dry run fail where the real one would: what a model is can be known without copying it.
+pub(crate) fn foresee(steps: &mut [Step]) {
+    for step in steps {
+        if let (Task::Model(_, source), Some(exact)) = (&step.task, &step.exact)
+            && let Err(failure) = source.commit().and_then(|own| same(&step.action, &own, exact))
+        {
+            *step = Step::fail(step.action.kind, step.action.name.clone(), step.action.change, &failure);
+        }
     }
 }

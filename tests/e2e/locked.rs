@@ -56,8 +56,11 @@ fn what_is_not_the_same_is_refused_and_stops_nothing_else() {
     refused.stderr_contains("image mine is not what site.lock has: SHA-256 ");
     assert!(fs_err::symlink_metadata(images.link()).is_err());
     write_gguf(&images.site.path().join("model/model.gguf"), 2).unwrap();
-    let refused = images.admin(&["setup", "--locked", "--only", "models"]).code(65).one_sentence();
-    refused.stderr_contains("model org/name is not what site.lock has: commit ");
+    for more in [&["--dry-run"][..], &[]] {
+        let words = [&["setup", "--locked", "--only", "models"], more].concat();
+        let refused = images.admin(&words).code(65).one_sentence();
+        refused.stderr_contains("model org/name is not what site.lock has: commit ");
+    }
     assert!(!images.site.cache().join("models/models--org--name").exists());
     // The one without the other.
     images.offer(1);

@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 
 use bf_core::model::ModelId;
 use bf_core::publish::{Publisher, Stage};
-use bf_core::report::{Exit, Failure};
+use bf_core::report::Failure;
 use bf_core::site::{Layout, Locked, LockedEngine, LockedImage, LockedModel, Part};
 
 use super::{entered, write_lock};
 use crate::plan::{Action, Change, Step, Task};
 use crate::progress::Display;
-use crate::{engine, image, import, space, toolkit};
+use crate::{engine, image, import, locked, space, toolkit};
 
 /// What is made at once of each kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -301,15 +301,5 @@ fn same(action: &Action, made: &Made, exact: Option<&str>) -> Result<(), Failure
         Made::Model(_, model) => &model.commit,
         _ => return Ok(()),
     };
-    let Some(exact) = exact.filter(|exact| exact != own) else { return Ok(()) };
-    let (kind, name) = (action.kind, &action.name);
-    let (what, hint) = match made {
-        Made::Model(..) => ("commit", "let its `path` have the files that it was imported from"),
-        _ => ("SHA-256", "import the very file; give it a `digest`, by which it can be fetched again"),
-    };
-    let message = format!(
-        "{kind} {name} is not what site.lock has: {what} {own} instead of {exact}; nothing was changed"
-    );
-    Err(Failure::new(Exit::Invalid, "locked_differs", message)
-        .with_hint(format!("{hint}, or run `bf-admin setup` without --locked")))
+    exact.map_or(Ok(()), |exact| locked::same(action, own, exact))
 }

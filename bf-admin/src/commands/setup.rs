@@ -107,6 +107,9 @@ impl Setup {
         locked::hold(&mut present, site, locked, &self.only, &context.environment)?;
         let mut steps = plan(&pinned.declared, locked, &present, &self.only);
         locked::exact(&mut steps, &present, locked);
+        if self.dry_run {
+            locked::foresee(&mut steps);
+        }
         Ok(space::fit(&site.layout, steps))
     }
 
