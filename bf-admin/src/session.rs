@@ -194,7 +194,7 @@ pub(crate) fn policy(declared: Option<&Declared>) -> Result<Policy, Failure> {
             Some(group(name)?.ok_or_else(unknown)?)
         }
     };
-    Ok(Policy { file_mode: declared.file_mode, group })
+    Ok(Policy { file_mode: declared.file_mode, group, closed: false })
 }
 
 #[cfg(test)]

@@ -10,10 +10,13 @@
 
 mod left;
 mod modes;
+mod quarantine;
+mod repair;
 mod stage;
 mod way;
 
 pub use modes::{Content, Policy, private_folder, set_mode};
+pub use repair::Access;
 pub use stage::Stage;
 pub use way::{PublishError, clear, clear_link, clear_parts};
 
@@ -64,6 +67,12 @@ impl<'a> Publisher<'a> {
     /// Which modes and group things get.
     pub fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// The same publisher for what only the members of `group` may read.
+    #[must_use]
+    pub fn only_for(&self, group: nix::unistd::Gid) -> Self {
+        Self { guard: self.guard, policy: self.policy.only_for(group) }
     }
 
     /// Makes a folder that everybody may read, with every missing folder above it inside the cache.

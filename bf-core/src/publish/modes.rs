@@ -7,7 +7,7 @@ use std::path::Path;
 use nix::unistd::Gid;
 use walkdir::WalkDir;
 
-/// What is published, which decides the modes of its files. Folders are always 0755.
+/// What is published, which decides the modes of its files. Folders are 0755.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
     /// Files of a model: the policy's `file_mode`.
@@ -25,17 +25,34 @@ pub struct Policy {
     pub file_mode: u32,
     /// Group that everything gets; `None` leaves the group as the filesystem gives it.
     pub group: Option<Gid>,
+    /// Whether it is for that group only: others get nothing.
+    pub closed: bool,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { file_mode: 0o755, group: None }
+        Self { file_mode: 0o755, group: None, closed: false }
     }
 }
 
 impl Policy {
-    /// The mode of folders.
+    /// The mode of folders that everybody may enter.
     pub const FOLDER: u32 = 0o755;
+
+    /// The same for what only the members of `group` may read.
+    #[must_use]
+    pub fn only_for(self, group: Gid) -> Self {
+        Self { group: Some(group), closed: true, ..self }
+    }
+
+    /// The mode of folders.
+    pub fn folder(&self) -> u32 {
+        self.cut(Self::FOLDER)
+    }
+
+    fn cut(&self, mode: u32) -> u32 {
+        if self.closed { mode & 0o770 } else { mode }
+    }
 
     /// Sets modes and group of a staged file or tree and flushes every file in it. Links stay as they are.
     pub(super) fn seal(&self, path: &Path, content: Content) -> io::Result<()> {
@@ -47,7 +64,7 @@ impl Policy {
             } else if entry.file_type().is_file() {
                 let own = entry.metadata().map_err(io::Error::other)?.permissions().mode();
                 self.set_group(entry.path())?;
-                set_mode(entry.path(), self.mode(content, own))?;
+                set_mode(entry.path(), self.file(content, own))?;
                 fs_err::File::open(entry.path())?.sync_all()?;
             }
         }
@@ -57,7 +74,7 @@ impl Policy {
     /// Sets mode and group of a folder.
     pub(super) fn seal_folder(&self, path: &Path) -> io::Result<()> {
         self.set_group(path)?;
-        set_mode(path, Self::FOLDER)
+        set_mode(path, self.folder())
     }
 
     /// Sets the group of a link, which has no mode.
@@ -65,13 +82,14 @@ impl Policy {
         self.set_group(path)
     }
 
-    fn mode(&self, content: Content, own: u32) -> u32 {
-        match content {
+    /// The mode of a file with this content that has the mode `own`.
+    pub fn file(&self, content: Content, own: u32) -> u32 {
+        self.cut(match content {
             Content::Model => self.file_mode,
             Content::Program => 0o755,
             Content::Data if own & 0o100 != 0 => 0o755,
             Content::Data => 0o644,
-        }
+        })
     }
 
     fn set_group(&self, path: &Path) -> io::Result<()> {

@@ -44,6 +44,9 @@ impl Layout {
     /// Name of the staging folder inside each part.
     pub const STAGING: &str = ".staging";
 
+    /// Name of the folder inside each part for what somebody else put there. 0700.
+    pub const QUARANTINE: &str = ".quarantine";
+
     /// The layout of the cache at `root`, which should be absolute.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }

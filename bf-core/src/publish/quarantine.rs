@@ -1,0 +1,91 @@
+//! Where things go that nobody of us put into the cache: out of the way, and not lost.
+
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+
+use super::{PublishError, Publisher, clear, flush_parent, private_folder};
+use crate::site::{Layout, Part};
+
+impl Publisher<'_> {
+    /// Moves what is at `path` to `PART/.quarantine/TIME-N/` and its path below the part, and gives where it is now. It is renamed
+    /// only: its bytes, owner and modes stay. A link is moved as a link.
+    pub fn quarantine(&self, part: Part, path: &Path) -> Result<PathBuf, PublishError> {
+        let home = self.layout().part(part);
+        let below = path
+            .strip_prefix(&home)
+            .map_err(|_| std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a path of that part"))?;
+        if let Some(parent) = path.parent() {
+            clear(self.layout(), parent)?;
+        }
+        // By way of our own staging folder: who has lost the lock has none, and moves nothing.
+        let stage = self.stage(part)?;
+        let aside = stage.path().join("strange");
+        let quarantine = home.join(Layout::QUARANTINE);
+        clear(self.layout(), &quarantine)?;
+        self.ours(private_folder(&quarantine))?;
+        let to = self.ours(free(&quarantine))?.join(below);
+        self.ours(folders(&quarantine, to.parent().unwrap_or(&quarantine)))?;
+        self.visibly(|| fs::rename(path, &aside))?;
+        self.visibly(|| fs::rename(&aside, &to))?;
+        flush_parent(path)?;
+        flush_parent(&to)?;
+        Ok(to)
+    }
+}
+
+/// A new folder for what is found now.
+fn free(quarantine: &Path) -> std::io::Result<PathBuf> {
+    let time: String = crate::host::now().chars().filter(char::is_ascii_alphanumeric).collect();
+    let mut number = 1;
+    loop {
+        let folder = quarantine.join(format!("{time}-{number}"));
+        match fs::symlink_metadata(&folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                private_folder(&folder)?;
+                return Ok(folder);
+            }
+            Err(error) => return Err(error),
+            Ok(_) => number += 1,
+        }
+    }
+}
+
+/// Makes the folders from `quarantine` to `folder`, for the owner alone.
+fn folders(quarantine: &Path, folder: &Path) -> std::io::Result<()> {
+    super::way::folders(quarantine, folder).iter().try_for_each(|folder| private_folder(folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::SiteGuard;
+    use crate::publish::Policy;
+
+    #[test]
+    fn strange_things_are_moved_and_none_covers_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let guard = SiteGuard::take(&Layout::new(dir.path())).unwrap();
+        let publisher = Publisher::new(&guard, Policy::default()).unwrap();
+        let models = publisher.layout().models();
+        publisher.folder(&models.join("a/b")).unwrap();
+        let mut seen = Vec::new();
+        for text in ["one", "two"] {
+            let path = models.join("a/b/file");
+            fs::write(&path, text).unwrap();
+            let to = publisher.quarantine(Part::Models, &path).unwrap();
+            assert!(!path.exists() && to.ends_with("a/b/file"), "{}", to.display());
+            assert_eq!(fs::read_to_string(&to).unwrap(), text);
+            assert!(!seen.contains(&to));
+            seen.push(to);
+        }
+        let outside = tempfile::tempdir().unwrap();
+        fs::write(outside.path().join("file"), "theirs").unwrap();
+        std::os::unix::fs::symlink(outside.path(), models.join("link")).unwrap();
+        publisher.quarantine(Part::Models, &models.join("link/file")).unwrap_err();
+        let to = publisher.quarantine(Part::Models, &models.join("link")).unwrap();
+        assert!(fs::symlink_metadata(to).unwrap().is_symlink());
+        assert!(outside.path().join("file").exists());
+        assert_eq!(fs::read_dir(publisher.layout().staging(Part::Models)).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,200 @@
+//! Mode, owner and group of what was published, compared with the policy and set again.
+
+use std::fmt::Write as _;
+use std::fs::Metadata;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use nix::fcntl::{AtFlags, OFlag, open, openat};
+use nix::sys::stat::{Mode, SFlag, fstat};
+use nix::unistd::{Gid, Group, Uid, User, fchownat};
+
+use super::{Content, Policy, PublishError, Publisher};
+
+/// The bit that lets new entries of a folder have its group: the site's own choice.
+const SET_GROUP: u32 = 0o2000;
+
+/// What is to be set at a path. Nothing: it stays.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Permission bits.
+    pub mode: Option<u32>,
+    /// Owner.
+    pub owner: Option<u32>,
+    /// Group.
+    pub group: Option<u32>,
+}
+
+impl Access {
+    /// Whether there is nothing to set.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What is wrong with a path of this metadata: `mode 0700 instead of 0755, group users instead of staff`.
+    pub fn fault(&self, metadata: &Metadata) -> String {
+        let mut text = String::new();
+        let mut say = |what: &str, is: String, wanted: String| {
+            let comma = if text.is_empty() { "" } else { ", " };
+            // Writing to a text does not fail.
+            let _ = write!(text, "{comma}{what} {is} instead of {wanted}");
+        };
+        if let Some(mode) = self.mode {
+            say("mode", format!("{:04o}", metadata.mode() & 0o7777), format!("{mode:04o}"));
+        }
+        if let Some(owner) = self.owner {
+            say("owner", user(metadata.uid()), user(owner));
+        }
+        if let Some(group) = self.group {
+            say("group", self::group(metadata.gid()), self::group(group));
+        }
+        text
+    }
+}
+
+/// A user's name, or the number of one that has none.
+fn user(uid: u32) -> String {
+    let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
+    user.map_or_else(|| uid.to_string(), |user| user.name)
+}
+
+/// A group's name, or the number of one that has none.
+fn group(gid: u32) -> String {
+    let group = Group::from_gid(Gid::from_raw(gid)).ok().flatten();
+    group.map_or_else(|| gid.to_string(), |group| group.name)
+}
+
+impl Policy {
+    /// What must be set at something that was published with this content. `owner` is the cache's: what belongs to him, to root or
+    /// to whoever runs this is in good hands.
+    pub fn off(&self, metadata: &Metadata, content: Content, owner: u32) -> Access {
+        let mode = metadata.mode() & 0o7777;
+        let wanted = if metadata.is_dir() {
+            Some(self.folder() | (mode & SET_GROUP))
+        } else if metadata.is_file() {
+            Some(self.file(content, mode))
+        } else {
+            None // links have no mode
+        };
+        let own = nix::unistd::geteuid().as_raw();
+        let uid = metadata.uid();
+        Access {
+            mode: wanted.filter(|wanted| *wanted != mode),
+            owner: Some(owner).filter(|_| ![0, owner, own].contains(&uid)),
+            group: self.group.map(Gid::as_raw).filter(|group| *group != metadata.gid()),
+        }
+    }
+}
+
+impl Publisher<'_> {
+    /// Sets mode, owner and group of a path in the cache: of itself, never of what a link leads to.
+    ///
+    /// # Errors
+    /// A link on the way, and a file that has a second name, which may be outside of the cache.
+    pub fn repair(&self, path: &Path, access: Access) -> Result<(), PublishError> {
+        let root = self.layout().root();
+        let below = path
+            .strip_prefix(root)
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "not a path of the cache"))?;
+        self.visibly(|| {
+            set(root, below, access).map_err(|error| {
+                io::Error::new(error.kind(), format!("cannot change {}: {error}", path.display()))
+            })
+        })
+    }
+}
+
+fn set(root: &Path, below: &Path, access: Access) -> io::Result<()> {
+    let way = OFlag::O_PATH | OFlag::O_CLOEXEC;
+    let mut at: OwnedFd = open(root, way | OFlag::O_DIRECTORY, Mode::empty())?;
+    // From folder to folder: nobody can put a link in our way meanwhile.
+    let mut parts = below.components().peekable();
+    while let Some(part) = parts.next() {
+        let folder = if parts.peek().is_some() { OFlag::O_DIRECTORY } else { OFlag::empty() };
+        at = openat(&at, part.as_os_str(), way | OFlag::O_NOFOLLOW | folder, Mode::empty())?;
+    }
+    let stat = fstat(&at)?;
+    let kind = SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits());
+    if kind == SFlag::S_IFREG && stat.st_nlink > 1 {
+        return Err(io::Error::other("it has a second name, which may be outside of the cache"));
+    }
+    if access.owner.is_some() || access.group.is_some() {
+        let (owner, group) = (access.owner.map(Uid::from_raw), access.group.map(Gid::from_raw));
+        fchownat(&at, "", owner, group, AtFlags::AT_EMPTY_PATH)?;
+    }
+    // A new owner or group takes away some bits, so that the mode comes last.
+    if let Some(mode) = access.mode.filter(|_| kind != SFlag::S_IFLNK) {
+        std::fs::set_permissions(
+            format!("/proc/self/fd/{}", at.as_raw_fd()),
+            std::os::unix::fs::PermissionsExt::from_mode(mode),
+        )?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+    use crate::lock::SiteGuard;
+    use crate::site::Layout;
+
+    #[test]
+    fn a_mode_is_set_again_and_never_through_a_link() {
+        let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let guard = SiteGuard::take(&Layout::new(dir.path())).unwrap();
+        let policy = Policy::default();
+        let publisher = Publisher::new(&guard, policy).unwrap();
+        let file = publisher.layout().models().join("file");
+        let mode = |path: &Path, mode: u32| {
+            fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        fs_err::write(&file, "x").unwrap();
+        mode(&file, 0o000);
+        let owner = fs_err::metadata(dir.path()).unwrap().uid();
+        let off = || policy.off(&fs_err::symlink_metadata(&file).unwrap(), Content::Model, owner);
+        let access = off();
+        assert_eq!(access, Access { mode: Some(0o755), ..Access::default() });
+        assert_eq!(
+            access.fault(&fs_err::symlink_metadata(&file).unwrap()),
+            "mode 0000 instead of 0755"
+        );
+        publisher.repair(&file, access).unwrap();
+        assert!(off().is_empty());
+
+        let theirs = outside.path().join("theirs");
+        fs_err::write(&theirs, "").unwrap();
+        mode(&theirs, 0o600);
+        let models = publisher.layout().models();
+        symlink(&theirs, models.join("link")).unwrap();
+        symlink(outside.path(), models.join("folder")).unwrap();
+        fs_err::hard_link(&theirs, models.join("second")).unwrap();
+        publisher.repair(&models.join("link"), access).unwrap(); // has no mode of its own
+        publisher.repair(&models.join("folder/theirs"), access).unwrap_err();
+        let error = publisher.repair(&models.join("second"), access).unwrap_err();
+        assert!(error.to_string().contains("second name"), "{error}");
+        publisher.repair(outside.path(), access).unwrap_err();
+        assert_eq!(fs_err::metadata(&theirs).unwrap().permissions().mode() & 0o7777, 0o600);
+    }
+
+    #[test]
+    fn what_is_for_a_group_is_closed_to_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let guard = SiteGuard::take(&Layout::new(dir.path())).unwrap();
+        let publisher = Publisher::new(&guard, Policy { file_mode: 0o644, ..Policy::default() }).unwrap();
+        let group = nix::unistd::getegid();
+        let closed = publisher.only_for(group);
+        let stage = closed.stage(crate::site::Part::Models).unwrap();
+        let tree = stage.path().join("tree");
+        fs_err::create_dir(&tree).unwrap();
+        fs_err::write(tree.join("file"), "").unwrap();
+        let to = publisher.layout().models().join("tree");
+        closed.publish(&tree, &to, Content::Model).unwrap();
+        let mode = |path: &Path| fs_err::metadata(path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!((mode(&to), mode(&to.join("file"))), (0o750, 0o640));
+        assert_eq!(mode(&publisher.layout().models()), 0o755);
+    }
+}
