@@ -3,6 +3,7 @@
 mod apply;
 mod cli;
 mod commands;
+mod drift;
 mod engine;
 mod image;
 mod import;

@@ -12,10 +12,11 @@ use bf_core::image::Reference;
 use bf_core::model::ModelId;
 use bf_core::report::{Exit, Failure};
 use bf_core::service::Native;
-use bf_core::site::{Declared, DeclaredModel, Locked, LockedImage};
+use bf_core::site::{Declared, DeclaredModel, Layout, Locked, LockedImage};
 use clap::ValueEnum;
 use serde::Serialize;
 
+use crate::drift::{Drift, Mend};
 use crate::engine::Interpreter;
 use crate::image::{self, Maker};
 use crate::import::Source;
@@ -53,6 +54,8 @@ pub(crate) enum Change {
     Pull,
     /// A link is switched to what is there.
     Link,
+    /// Modes, owners, groups and links are set again, and strange files moved away.
+    Repair,
     /// Nothing.
     Keep,
 }
@@ -66,6 +69,7 @@ impl Change {
             Self::Import => "import",
             Self::Pull => "pull",
             Self::Link => "link",
+            Self::Repair => "repair",
             Self::Keep => "keep",
         }
     }
@@ -101,6 +105,8 @@ pub(crate) struct Action {
 pub(crate) enum Task {
     /// Nothing.
     Keep,
+    /// Mend what was changed by hand.
+    Mend(Vec<Mend>),
     /// It cannot be done.
     Fail(Failure),
     /// Publish this text as `resource_specs.yaml`.
@@ -208,7 +214,24 @@ impl Action {
 }
 
 /// Everything that makes the cache what is declared, in the order of the work. `only`: nothing else; empty: all.
+///
+/// What was changed by hand is mended first: what cannot be read cannot be compared with what is to be imported.
 pub(crate) fn plan(declared: &Declared, locked: &Locked, present: &Present, only: &[Section]) -> Vec<Step> {
+    let mut steps: Vec<Step> = present.drift.iter().map(|drift| repair(declared, drift)).collect();
+    let mended =
+        |step: &Step| present.drift.iter().any(|drift| drift.is_of(step.action.kind, &step.action.name));
+    let rest = content(declared, locked, present, only);
+    steps.extend(rest.into_iter().filter(|step| step.task != Task::Keep || !mended(step)));
+    steps
+}
+
+fn repair(declared: &Declared, drift: &Drift) -> Step {
+    let layout = Layout::new(&declared.cache_dir);
+    Step::new(drift.kind, &drift.name, Change::Repair, drift.detail(&layout), Task::Mend(drift.mends()))
+}
+
+/// The bytes of all that is declared.
+fn content(declared: &Declared, locked: &Locked, present: &Present, only: &[Section]) -> Vec<Step> {
     let wanted = |section| only.is_empty() || only.contains(&section);
     let mut steps = Vec::new();
     steps.extend(present.toolkit.as_ref().filter(|_| wanted(Section::Toolkit)).map(toolkit::step));

@@ -2,7 +2,7 @@
 
 mod models;
 
-pub(crate) use models::{loadable, locked_model, source};
+pub(crate) use models::{loadable, locked_blobs, locked_model, source};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -17,11 +17,13 @@ use bf_core::spec::ResourceSpecs;
 use bf_core::{digest, publish};
 use walkdir::WalkDir;
 
+use crate::drift::{self, Drift};
 use crate::engine::{self, Interpreter};
 use crate::image::{self, ImageFacts};
 use crate::import::Source;
 use crate::locate::Site;
 use crate::plan::{self, Section};
+use crate::session;
 use crate::toolkit::{self, ToolkitFacts};
 
 /// How closely files are looked at.
@@ -111,6 +113,8 @@ pub(crate) struct Present {
     pub(crate) engines: BTreeMap<String, EngineFacts>,
     /// The declared models.
     pub(crate) models: BTreeMap<ModelId, ModelFacts>,
+    /// What of all that was changed by hand, besides bytes.
+    pub(crate) drift: Vec<Drift>,
 }
 
 /// What is asked of [`gather`].
@@ -157,6 +161,8 @@ pub(crate) fn gather(site: &Site, locked: &Locked, ask: &Ask<'_>) -> Result<Pres
         }
         present.engines.insert(id.clone(), facts);
     }
+    let policy = session::policy(Some(declared))?;
+    present.drift = drift::gather(layout, declared, locked, policy, ask.only)?;
     for wanted in declared.models.iter().filter(|_| wanted(Section::Models)) {
         let update = ask.models.contains(&wanted.repo);
         let facts = models::model(layout, locked, wanted, update, ask.depth);
@@ -200,11 +206,32 @@ pub(crate) fn engine(layout: &Layout, locked: &Locked, id: &str, depth: Depth) -
     let own = locked.engines.get(id);
     EngineFacts {
         native: native(layout, id),
-        disk: own.map_or(Disk::Absent, |own| locked_engine(layout, id, own, depth)),
+        disk: own.map_or(Disk::Absent, |own| installed(layout, id, own, depth)),
         python_is_there: own.is_some_and(|own| Path::new(&own.python).is_file()),
         python: None,
         interpreter: None,
     }
+}
+
+/// The files of an engine as the lock has them. What else is there is looked at as drift, which moves it away.
+fn installed(layout: &Layout, id: &str, own: &LockedEngine, depth: Depth) -> Disk {
+    let folder = layout.engine(id, &own.version);
+    match locked_engine(layout, id, own, depth) {
+        Disk::Drifted(_) if publish::clear(layout, &folder).is_ok() => {
+            leads_out(&folder, &own.files).map_or(Disk::Whole, Disk::Drifted)
+        }
+        other => other,
+    }
+}
+
+/// A file of an engine that is a link to somewhere else.
+fn leads_out(folder: &Path, locked: &[LockedFile]) -> Option<String> {
+    let root = fs_err::canonicalize(folder).ok()?;
+    let leads_out = |file: &&LockedFile| {
+        !fs_err::canonicalize(folder.join(&file.path)).is_ok_and(|target| target.starts_with(&root))
+    };
+    let file = locked.iter().find(leads_out)?;
+    Some(format!("{} is a link that leads out of the engine", file.path))
 }
 
 /// An engine as the lock has it, in its folder, with nothing else in it.

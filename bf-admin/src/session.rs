@@ -180,19 +180,21 @@ pub(crate) fn group(name: &str) -> io::Result<Option<Gid>> {
     Ok(Group::from_name(name).map_err(io::Error::from)?.map(|group| group.gid))
 }
 
+/// The group `name` of this machine; `place` says who asks for it.
+pub(crate) fn named_group(name: &str, place: &str) -> Result<Gid, Failure> {
+    let unknown = || {
+        let message = format!("{place}: there is no group {name} on this machine");
+        Failure::new(Exit::Invalid, "group_not_found", message).with_hint(GROUP_HINT)
+    };
+    group(name)?.ok_or_else(unknown)
+}
+
 /// The modes and the group that a site declares; without a declaration those of the guide.
 pub(crate) fn policy(declared: Option<&Declared>) -> Result<Policy, Failure> {
     let Some(declared) = declared else { return Ok(Policy::default()) };
     let group = match &declared.group {
         None => None,
-        Some(name) => {
-            let unknown = || {
-                let message =
-                    format!("{}: there is no group {name} on this machine", declared.path.display());
-                Failure::new(Exit::Invalid, "group_not_found", message).with_hint(GROUP_HINT)
-            };
-            Some(group(name)?.ok_or_else(unknown)?)
-        }
+        Some(name) => Some(named_group(name, &declared.path.display().to_string())?),
     };
     Ok(Policy { file_mode: declared.file_mode, group, closed: false })
 }

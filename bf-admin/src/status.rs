@@ -4,6 +4,7 @@ mod engines;
 mod images;
 mod toolkit;
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -14,9 +15,11 @@ use bf_core::report::{Explain, Failure, Report, table};
 use bf_core::site::{Declared, Layout, Locked};
 use serde::Serialize;
 
+use crate::drift::{self, Drift};
 use crate::import;
 use crate::locate::Site;
 use crate::present::{self, Depth, Disk, Present};
+use crate::session;
 
 /// How a thing stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -116,7 +119,8 @@ pub(crate) fn of(site: &Site, program: &Path, depth: Depth) -> Result<Status, Fa
     models(&mut items, layout, declared, &locked, depth);
     items.push(site_yaml(layout, declared, &present).mended_by(|| setup(Depth::Quick)));
     if layout.root().is_dir() {
-        permissions(&mut items, layout)?;
+        let drifts = drifts(&mut items, site, &locked)?;
+        permissions(&mut items, site, &drifts)?;
     }
     Ok(Status { in_sync: items.iter().all(|item| fine(item.state)), items })
 }
@@ -171,7 +175,7 @@ fn site_yaml(layout: &Layout, declared: &Declared, present: &Present) -> Item {
 fn models(items: &mut Vec<Item>, layout: &Layout, declared: &Declared, locked: &Locked, depth: Depth) {
     for wanted in &declared.models {
         let own = locked.models.get(&wanted.repo.to_string());
-        let disk = present::locked_model(layout, &wanted.repo, own, depth);
+        let disk = present::locked_blobs(layout, &wanted.repo, own, depth);
         let (state, detail) = match disk {
             Disk::Whole => (State::Present, own.map(|own| own.commit.clone()).unwrap_or_default()),
             Disk::Drifted(why) => (State::Drifted, why),
@@ -252,11 +256,38 @@ fn way_item(layout: &Layout, problems: &[Problem]) -> Option<Item> {
     Some(Item { hint: error.hint(), ..item })
 }
 
+/// One item for each thing that was changed by hand, in the place of the one that says how its bytes are, unless that is worse.
+fn drifts(items: &mut Vec<Item>, site: &Site, locked: &Locked) -> Result<Vec<Drift>, Failure> {
+    let (layout, declared) = (&site.layout, &site.declared);
+    let policy = session::policy(Some(declared))?;
+    let drifts = drift::gather(layout, declared, locked, policy, &[])?;
+    for drift in &drifts {
+        let path = drift.faults.first().map_or_else(|| layout.root().to_owned(), |fault| fault.path.clone());
+        let one = item(drift.kind, &drift.name, path, State::Drifted, drift.detail(layout))
+            .mended_by(|| setup(Depth::Quick));
+        // Of the toolkit there is an item for each architecture.
+        let is_it = |item: &Item| {
+            drift.is_of(item.kind, &item.name) || item.kind == "toolkit" && item.kind == drift.kind
+        };
+        match items.iter().position(is_it) {
+            Some(at) if fine(items[at].state) => items[at] = one,
+            Some(at) => items.insert(at + 1, one),
+            None => items.push(one),
+        }
+    }
+    Ok(drifts)
+}
+
 /// One item for each problem. Folders above the cache are the site's own choice, and not out of sync.
-fn permissions(items: &mut Vec<Item>, layout: &Layout) -> Result<(), Failure> {
-    let problems = permissions::check(layout)?;
+fn permissions(items: &mut Vec<Item>, site: &Site, drifts: &[Drift]) -> Result<(), Failure> {
+    let layout = &site.layout;
+    let told: BTreeSet<&Path> =
+        drifts.iter().flat_map(|drift| &drift.faults).map(|fault| fault.path.as_path()).collect();
+    let mut problems = permissions::check(layout, &drift::closed(layout, &site.declared))?;
+    problems.retain(|problem| !told.contains(problem.path.as_path()));
     let in_the_way = way_item(layout, &problems);
-    if in_the_way.is_none() && problems.iter().all(|problem| problem.above_cache) {
+    let is_told = drifts.iter().any(|drift| drift.kind == "permissions");
+    if in_the_way.is_none() && !is_told && problems.iter().all(|problem| problem.above_cache) {
         items.push(item("permissions", "cache", layout.root().to_owned(), State::Present, ""));
     }
     items.extend(in_the_way);

@@ -9,6 +9,7 @@ use nix::unistd::{Uid, User, geteuid};
 use serde::Serialize;
 use walkdir::{DirEntry, WalkDir};
 
+use crate::publish::Access;
 use crate::site::Layout;
 
 /// One path whose permissions are not as they should be.
@@ -24,6 +25,9 @@ pub struct Problem {
     pub hint: String,
     /// Whether it is above the cache: reported, never changed by us.
     pub above_cache: bool,
+    /// What must be set, where setting is all it needs.
+    #[serde(skip)]
+    pub mend: Access,
 }
 
 /// Who may see a path of the cache.
@@ -35,23 +39,27 @@ enum Audience {
     Owner,
     /// The owner, and the group may read.
     OwnerAndGroup,
+    /// The owner may change it, the group must be able to read it, nobody else.
+    Group,
 }
 
-/// Who should see what is at `path` below the cache: private are the folders of writers, and the audit log.
-fn audience(layout: &Layout, path: &Path) -> Audience {
+/// Who should see what is at `path` below the cache: private are the folders of writers, and the audit log; `closed` are for a group.
+fn audience(layout: &Layout, closed: &[PathBuf], path: &Path) -> Audience {
     let relative = layout.relative(path);
-    let private = [Layout::STAGING, ".locks", ".quarantine"];
+    let private = [Layout::STAGING, ".locks", Layout::QUARANTINE];
     if relative.components().any(|part| private.iter().any(|name| part.as_os_str() == *name)) {
         Audience::Owner
     } else if path == layout.audit() {
         Audience::OwnerAndGroup
+    } else if closed.iter().any(|folder| path.starts_with(folder)) {
+        Audience::Group
     } else {
         Audience::Everybody
     }
 }
 
-/// Looks at every folder above the cache and at everything in it.
-pub fn check(layout: &Layout) -> io::Result<Vec<Problem>> {
+/// Looks at every folder above the cache and at everything in it. `closed`: folders that are for a group only, absolute.
+pub fn check(layout: &Layout, closed: &[PathBuf]) -> io::Result<Vec<Problem>> {
     let mut problems = parents(layout.root())?;
     let real = fs_err::canonicalize(layout.root())?;
     let owner = fs_err::metadata(&real)?.uid();
@@ -61,17 +69,24 @@ pub fn check(layout: &Layout) -> io::Result<Vec<Problem>> {
             Ok(entry) => entry,
             Err(error) => {
                 let path = error.path().unwrap_or(layout.root()).to_owned();
+                let kind = error.io_error().map(io::Error::kind);
+                if kind == Some(io::ErrorKind::PermissionDenied)
+                    && audience(layout, closed, &path) == Audience::Group
+                {
+                    continue; // it is not for whoever looks
+                }
                 problems.push(Problem {
                     message: format!("cannot be looked into: {error}"),
                     hint: format!("run it as {}, who owns the cache", name(owner)),
                     mode: "?".into(),
                     path,
                     above_cache: false,
+                    mend: Access::default(),
                 });
                 continue;
             }
         };
-        let who = audience(layout, entry.path());
+        let who = audience(layout, closed, entry.path());
         problems.extend(stranger(&entry, owner)?);
         if entry.path_is_symlink() {
             problems.extend(foreign_link(entry.path(), &real)); // links have no permissions of their own
@@ -98,6 +113,7 @@ pub fn parents(cache: &Path) -> io::Result<Vec<Problem>> {
                 message: "does not let everybody through, so other users cannot reach the cache".into(),
                 hint: format!("if that is meant to change: chmod o+x {}", folder.display()),
                 above_cache: true,
+                mend: Access::default(),
             });
         }
     }
@@ -117,6 +133,7 @@ fn stranger(entry: &DirEntry, cache_owner: u32) -> io::Result<Option<Problem>> {
         message: format!("belongs to {}, not to the cache's owner {}", name(owner), name(cache_owner)),
         hint: format!("chown -h {} {}", name(cache_owner), entry.path().display()),
         above_cache: false,
+        mend: Access { owner: Some(cache_owner), ..Access::default() },
     }))
 }
 
@@ -140,6 +157,7 @@ fn foreign_link(link: &Path, root: &Path) -> Option<Problem> {
         message,
         hint: format!("rm {}", link.display()),
         above_cache: false,
+        mend: Access::default(),
     })
 }
 
@@ -151,9 +169,16 @@ fn entry_problem(entry: &DirEntry, who: Audience) -> io::Result<Option<Problem>>
         (Audience::Everybody, false) => (0o444, 0o002, "a+r,o-w"),
         (Audience::Owner, _) => (0o000, 0o077, "go-rwx"),
         (Audience::OwnerAndGroup, _) => (0o000, 0o027, "g-w,o-rwx"),
+        (Audience::Group, true) => (0o550, 0o007, "u+rwx,g+rx,o-rwx"),
+        (Audience::Group, false) => (0o440, 0o007, "ug+r,o-rwx"),
     };
     let message = if mode & needed != needed {
-        if is_dir { "cannot be entered and listed by everybody" } else { "cannot be read by everybody" }
+        match (who, is_dir) {
+            (Audience::Group, true) => "cannot be entered and listed by its group",
+            (Audience::Group, false) => "cannot be read by its group",
+            (_, true) => "cannot be entered and listed by everybody",
+            (_, false) => "cannot be read by everybody",
+        }
     } else if mode & forbidden != 0 {
         if who == Audience::Everybody { "can be written by everybody" } else { "is open to others" }
     } else {
@@ -165,6 +190,10 @@ fn entry_problem(entry: &DirEntry, who: Audience) -> io::Result<Option<Problem>>
         message: message.into(),
         hint: format!("chmod {fix} {}", entry.path().display()),
         above_cache: false,
+        mend: Access {
+            mode: Some((mode | needed | if is_dir { 0o700 } else { 0 }) & !forbidden),
+            ..Access::default()
+        },
     }))
 }
 
@@ -198,7 +227,7 @@ mod tests {
         }
         chmod(&cache, 0o755);
         let layout = Layout::new(&cache);
-        let found: Vec<String> = check(&layout)
+        let found: Vec<String> = check(&layout, &[])
             .unwrap()
             .into_iter()
             .filter(|problem| !problem.above_cache)
@@ -238,7 +267,7 @@ mod tests {
         link("gone", "nothing");
         let layout = Layout::new(&cache);
         let found = || -> Vec<String> {
-            let inside = check(&layout).unwrap().into_iter().filter(|problem| !problem.above_cache);
+            let inside = check(&layout, &[]).unwrap().into_iter().filter(|problem| !problem.above_cache);
             inside
                 .map(|problem| format!("{}: {}", layout.relative(&problem.path).display(), problem.message))
                 .collect()

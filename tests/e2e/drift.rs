@@ -1,9 +1,9 @@
 //! What changed behind the back of `setup` is named by `status`, with the command that mends it, and that command does.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use bf_test_kit::{REPO, Site, or_skip};
+use bf_test_kit::{REPO, Site, or_skip, skip};
 use serde_json::Value;
 
 /// A cache with the model only, which needs no engine and no network.
@@ -102,19 +102,206 @@ fn an_engine_is_repaired_as_well() {
     let engine = versions.map(|entry| entry.unwrap().path()).next().unwrap();
     fs_err::write(engine.join("lib/sitecustomize.py"), "import os\n").unwrap();
     named_and_mended(&site, "--quick", "drifted engine", "sitecustomize.py is foreign", &["setup"]);
+    fs_err::create_dir(engine.join("lib/strange")).unwrap();
+    named_and_repaired(&site, &engine.join("lib/strange"), "is foreign: no installation put it there");
 
     let launcher = engine.join("bin/llama-server");
+    chmod(&launcher, 0o644);
+    named_and_repaired(&site, &launcher, "has mode 0644 instead of 0755");
     let text = fs_err::read_to_string(&launcher).unwrap();
     fs_err::write(&launcher, text.replacen("-IB", "-BI", 1)).unwrap();
     assert_eq!(off(&site, "--quick"), Vec::<String>::new(), "the size is the same");
     named_and_mended(&site, "--full", "damaged engine", "`bf-admin setup --full`", &["setup", "--full"]);
 }
 
+/// `status` names one thing, with this path and these words; a dry run and then `setup` make one change; the next one makes none.
+fn named_and_repaired(site: &Site, path: &Path, words: &str) {
+    let relative = path.strip_prefix(site.cache()).unwrap().display().to_string();
+    let status = site.admin(["status", "--quick", "--json"]).code(2).json();
+    let items = status["items"].as_array().unwrap().iter();
+    let off: Vec<&Value> = items.filter(|item| item["state"] == "drifted").collect();
+    assert_eq!(off.len(), 1, "{relative}: {off:?}");
+    let detail = off[0]["detail"].as_str().unwrap();
+    assert!(detail.starts_with(&format!("{relative} ")) && detail.contains(words), "{relative}: {detail}");
+    assert_eq!(off[0]["path"], path.to_str().unwrap());
+    assert_eq!(off[0]["hint"], "`bf-admin setup` mends it");
+    let acts = |outcome: Value| -> Vec<String> {
+        let actions = outcome["actions"].as_array().unwrap().iter().filter(|act| act["action"] != "keep");
+        actions.map(|act| format!("{} {} {}", act["action"], act["kind"], act["detail"])).collect()
+    };
+    let told = acts(site.admin(["setup", "--dry-run", "--json"]).code(0).json());
+    let done = acts(site.admin(["setup", "--json"]).code(0).json());
+    assert_eq!(told, done, "{relative}");
+    assert!(matches!(&done[..], [one] if one.starts_with("\"repair\"")), "{relative}: {done:?}");
+    assert_eq!(off_all(site), Vec::<String>::new(), "after {relative}");
+    assert_eq!(site.admin(["setup", "--json"]).code(0).json()["changed"], 0, "after {relative}");
+}
+
+fn off_all(site: &Site) -> Vec<String> {
+    off(site, "--full")
+}
+
+fn chmod(path: &Path, mode: u32) {
+    fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// The site's model is imported, and its source is gone: what is repaired is repaired without it.
+fn site_without_source() -> Result<Site, String> {
+    let site = site()?;
+    let text = format!("schema: 1\ncache_dir: cache\nmodels: [{{repo: {REPO}}}]\n");
+    site.declare_text(&text);
+    site.admin(["setup"]).code(0);
+    Ok(site)
+}
+
 #[test]
-fn modes_are_mended_by_chmod_and_a_lock_that_is_gone_by_setup() {
+fn modes_are_named_and_set_again() {
+    let site = or_skip!(site_without_source());
+    let folder = model_folder(&site);
+    let (snapshot, weights) = snapshot(&site);
+    let blob = fs_err::canonicalize(&weights).unwrap();
+    for (path, mode) in [
+        (folder.clone(), 0o777),
+        (folder.join("refs"), 0o700),
+        (folder.join("refs/main"), 0o600),
+        (snapshot, 0o500),
+        (blob, 0o644),
+        (site.cache().join("models"), 0o775),
+        (site.cache().join("bin"), 0o700),
+        (site.cache().join("site.lock"), 0o666),
+        (site.cache().join("audit.jsonl"), 0o644),
+        (fs_err::canonicalize(site.cache().join("bin/bf-user")).unwrap(), 0o644),
+    ] {
+        chmod(&path, mode);
+        named_and_repaired(&site, &path, &format!("has mode {mode:04o} instead of 0"));
+    }
+    // Several of one thing are one item.
+    chmod(&folder.join("blobs"), 0o700);
+    chmod(&folder.join("refs"), 0o700);
+    named_and_repaired(&site, &folder.join("blobs"), ", and 1 more");
+
+    // Another policy is drift of all.
+    let text = format!("schema: 1\ncache_dir: cache\nfile_mode: 0644\nmodels: [{{repo: {REPO}}}]\n");
+    site.declare_text(&text);
+    let found = off(&site, "--quick").join("\n");
+    assert!(found.contains("has mode 0755 instead of 0644, and "), "{found}");
+    site.admin(["setup"]).code(0);
+    assert_eq!(off_all(&site), Vec::<String>::new());
+}
+
+#[test]
+fn owners_and_groups_are_named_and_set_again() {
+    if !nix::unistd::geteuid().is_root() {
+        skip!("needs root, to give things away");
+    }
+    let site = or_skip!(site_without_source());
+    let (_, weights) = snapshot(&site);
+    let blob = fs_err::canonicalize(&weights).unwrap();
+    for path in [&blob, &weights, &site.cache().join("bin/bf-user"), &site.cache().join("models")] {
+        std::os::unix::fs::lchown(path, Some(54_321), None).unwrap();
+        named_and_repaired(&site, path, "has owner 54321 instead of root");
+    }
+    assert_eq!(fs_err::metadata(&blob).unwrap().permissions().mode() & 0o7777, 0o755);
+
+    let group = nix::unistd::Group::from_name("daemon").unwrap();
+    let Some(group) = group else { skip!("there is no group daemon") };
+    site.declare_text(&format!("schema: 1\ncache_dir: cache\ngroup: daemon\nmodels: [{{repo: {REPO}}}]\n"));
+    let found = off(&site, "--quick").join("\n");
+    assert!(found.contains("has group root instead of daemon, and "), "{found}");
+    site.admin(["setup"]).code(0);
+    assert_eq!(off_all(&site), Vec::<String>::new());
+    for path in [&blob, &weights] {
+        let gid = std::os::unix::fs::MetadataExt::gid(&fs_err::symlink_metadata(path).unwrap());
+        assert_eq!(gid, group.gid.as_raw());
+    }
+    std::os::unix::fs::lchown(&weights, None, Some(0)).unwrap();
+    named_and_repaired(&site, &weights, "has group root instead of daemon");
+}
+
+#[test]
+fn links_are_made_again_without_the_source() {
+    let site = or_skip!(site_without_source());
+    let (snapshot, weights) = snapshot(&site);
+    let blob = fs_err::canonicalize(&weights).unwrap();
+    fs_err::remove_file(&weights).unwrap();
+    named_and_repaired(&site, &weights, "is missing");
+    for target in [blob.clone(), "/etc/hostname".into(), "nowhere".into()] {
+        fs_err::remove_file(&weights).unwrap();
+        symlink(&target, &weights).unwrap();
+        if target == Path::new("nowhere") || !target.starts_with(site.cache()) {
+            // What leads to nothing or out of the cache is told once, with the model.
+            assert_eq!(off(&site, "--quick").len(), 1, "{:?}", off(&site, "--quick"));
+        }
+        named_and_repaired(&site, &weights, "instead of its blob");
+    }
+    fs_err::remove_file(&weights).unwrap();
+    fs_err::copy(&blob, &weights).unwrap();
+    named_and_repaired(&site, &weights, "a copy instead of a link");
+    let main = model_folder(&site).join("refs/main");
+    let commit = fs_err::read_to_string(&main).unwrap();
+    for text in ["other", ""] {
+        fs_err::write(&main, text).unwrap();
+        named_and_repaired(&site, &main, "does not name the revision");
+    }
+    fs_err::remove_file(&main).unwrap();
+    named_and_repaired(&site, &main, "does not name the revision");
+    assert_eq!(fs_err::read_to_string(&main).unwrap(), commit);
+    fs_err::remove_dir_all(&snapshot).unwrap();
+    let found = off(&site, "--quick").join("\n");
+    assert!(found.contains("is missing"), "{found}");
+    site.admin(["setup"]).code(0);
+    assert_eq!(off_all(&site), Vec::<String>::new());
+}
+
+#[test]
+fn strange_files_are_moved_away_and_not_lost() {
+    let site = or_skip!(site_without_source());
+    let folder = model_folder(&site);
+    let (snapshot, _) = snapshot(&site);
+    let quarantine = site.cache().join("models/.quarantine");
+    for path in [
+        snapshot.join("modeling.py"),
+        snapshot.join("sub/deep.py"),
+        folder.join("blobs/stray"),
+        folder.join("refs/stray"),
+        folder.join("snapshots/stray"),
+        folder.join("notes.txt"),
+    ] {
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(&path, path.to_str().unwrap()).unwrap();
+        chmod(&path, 0o644);
+        let named = if path.ends_with("sub/deep.py") { path.parent().unwrap() } else { &path };
+        named_and_repaired(&site, named, "is foreign: no import put it there");
+        let mode = fs_err::metadata(&quarantine).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(mode, 0o700);
+        let below = path.strip_prefix(site.cache().join("models")).unwrap();
+        let mut times = fs_err::read_dir(&quarantine).unwrap().map(|entry| entry.unwrap().path().join(below));
+        let kept = times.find(|kept| kept.exists()).unwrap();
+        assert_eq!(fs_err::read_to_string(kept).unwrap(), path.to_str().unwrap());
+    }
+    // Another model is nobody's business, and an earlier revision of this one is for jobs that read it.
+    let other = site.cache().join("models/models--a--b/blobs");
+    let earlier = folder.join("snapshots").join("0".repeat(40));
+    for made in [&other, &earlier] {
+        fs_err::create_dir_all(made).unwrap();
+        chmod(made, 0o755);
+    }
+    fs_err::write(folder.join("blobs/old"), "old").unwrap();
+    chmod(&folder.join("blobs/old"), 0o755);
+    symlink("../../blobs/old", earlier.join("weights")).unwrap();
+    chmod(other.parent().unwrap(), 0o755);
+    assert_eq!(off_all(&site), Vec::<String>::new());
+    assert_eq!(site.admin(["setup", "--json"]).code(0).json()["changed"], 0);
+    assert!(other.exists() && earlier.join("weights").exists());
+}
+
+#[test]
+fn a_mode_of_an_unmanaged_thing_is_shown_only_and_a_lock_that_is_gone_is_made_again() {
     let site = or_skip!(site());
-    let refs = model_folder(&site).join("refs");
-    fs_err::set_permissions(&refs, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let templates = site.cache().join("templates");
+    fs_err::create_dir(&templates).unwrap();
+    chmod(&templates, 0o700);
+    site.admin(["setup"]).code(0);
     let found = off(&site, "--quick");
     assert!(matches!(&found[..], [one] if one.contains("; chmod u+rwx,go+rx,o-w ")), "{found:?}");
     let command = found[0].rsplit_once("; ").unwrap().1.to_owned();

@@ -17,7 +17,7 @@ use bf_core::site::{Layout, Locked, LockedEngine, LockedImage, LockedModel, Part
 use super::{entered, write_lock};
 use crate::plan::{Action, Change, Step, Task};
 use crate::progress::Display;
-use crate::{engine, image, import, locked, space, toolkit};
+use crate::{drift, engine, image, import, locked, space, toolkit};
 
 /// What is made at once of each kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,16 +110,17 @@ impl Work<'_, '_> {
             self.display.start(number, &step.action);
         }
         let planned = matches!(step.task, Task::Fail(_)); // which says of what there is too little
-        let result = self.quick(step.task).map(|()| None).map_err(|failure| {
+        let result = self.quick(number, step.task).map(|()| None).map_err(|failure| {
             if planned { failure } else { space::explained(self.publisher.layout(), &step.action, failure) }
         });
         self.end(number, step.action, result);
     }
 
     /// Does what takes no time.
-    fn quick(&mut self, task: Task) -> Result<(), Failure> {
+    fn quick(&mut self, number: usize, task: Task) -> Result<(), Failure> {
         let (publisher, layout) = (self.publisher, self.publisher.layout());
         match task {
+            Task::Mend(mends) => drift::mend(publisher, &mends, &|text| self.display.say(number, text))?,
             Task::Fail(failure) => return Err(failure),
             Task::Specs(text) => publisher.file(Part::Top, &layout.resource_specs(), text.as_bytes())?,
             Task::Site(text) => publisher.file(Part::Top, &layout.site_yaml(), text.as_bytes())?,

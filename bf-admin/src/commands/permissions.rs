@@ -10,6 +10,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use crate::cli::Context;
+use crate::drift;
 use crate::locate;
 
 /// The verbs of `permissions`.
@@ -50,7 +51,9 @@ impl Permissions {
         match self {
             Self::Check => {
                 let layout = site::open(locate::cache(context)?.root())?;
-                let problems = permissions::check(&layout)?;
+                let declared = locate::declared_in(&layout)?;
+                let closed = declared.map(|declared| drift::closed(&layout, &declared)).unwrap_or_default();
+                let problems = permissions::check(&layout, &closed)?;
                 let ok = problems.is_empty();
                 context.printer.print(&Checked { ok, cache: layout.root().to_owned(), problems })?;
                 Ok(if ok { Exit::Ok } else { Exit::Findings })

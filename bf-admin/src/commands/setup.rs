@@ -11,6 +11,7 @@ use clap::Args;
 
 use crate::apply::{self, Done};
 use crate::cli::Context;
+use crate::drift;
 use crate::locate::{self, Site};
 use crate::locked;
 use crate::plan::{Section, Step, plan};
@@ -159,7 +160,7 @@ fn undeclared(site: &Site, text: &str) -> Failure {
 
 /// What keeps users out is said every time, and changed only by those who decide about it.
 fn warn_of_permissions(site: &Site) -> Result<(), Failure> {
-    for problem in permissions::check(&site.layout)? {
+    for problem in permissions::check(&site.layout, &drift::closed(&site.layout, &site.declared))? {
         let message = format!("{} {}", problem.path.display(), problem.message);
         printer::warning(&message, Some(&problem.hint));
     }

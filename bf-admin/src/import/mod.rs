@@ -3,7 +3,7 @@
 mod publish;
 mod source;
 
-pub(crate) use publish::{clear, link_fault, make, publish};
+pub(crate) use publish::{blob_link, clear, link_fault, make, publish};
 pub(crate) use source::Source;
 #[cfg(test)]
 pub(crate) use source::SourceFile;

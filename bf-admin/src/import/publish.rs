@@ -136,7 +136,7 @@ fn is_whole(blob: &Path, file: &LockedFile) -> io::Result<bool> {
 }
 
 /// The relative link from a file of the snapshot to its blob.
-fn blob_link(file: &LockedFile) -> PathBuf {
+pub(crate) fn blob_link(file: &LockedFile) -> PathBuf {
     let up = "../".repeat(file.path.matches('/').count() + 2);
     format!("{up}blobs/{}", file.sha256).into()
 }

@@ -63,6 +63,7 @@ fn locked() -> Locked {
 /// A cache that is as `SITE` declares, with `resource_specs.yaml` beside it.
 fn present() -> Present {
     Present {
+        drift: Vec::new(),
         specs: Specs {
             source: Some(("/site/resource_specs.yaml".into(), Ok("tiers".into()))),
             published: Some("tiers".into()),

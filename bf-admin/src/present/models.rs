@@ -7,7 +7,7 @@ use bf_core::model::{self, Location, ModelId, Root, WeightFormat};
 use bf_core::report::{Exit, Failure};
 use bf_core::site::{DeclaredModel, Layout, Locked, LockedModel};
 
-use super::{Depth, Disk, ModelFacts, SourceFacts, files};
+use super::{Depth, Disk, ModelFacts, SourceFacts, files, one_file};
 use crate::import::{self, Source};
 use crate::space;
 
@@ -20,7 +20,7 @@ pub(super) fn model(
 ) -> ModelFacts {
     let own = locked.models.get(&wanted.repo.to_string());
     let depth = if update { Depth::Full } else { depth };
-    let disk = locked_model(layout, &wanted.repo, own, depth);
+    let disk = locked_blobs(layout, &wanted.repo, own, depth);
     let loadable = loadable(layout, &wanted.repo);
     let needed = disk != Disk::Whole || update;
     let source = wanted.path.as_deref().filter(|_| needed).map(|path| {
@@ -49,6 +49,28 @@ pub(crate) fn locked_model(layout: &Layout, id: &ModelId, own: Option<&LockedMod
     let is_file = fs_err::symlink_metadata(&main).is_ok_and(|metadata| metadata.is_file());
     if !is_file || fs_err::read_to_string(&main).unwrap_or_default().trim() != own.commit {
         return Disk::Drifted("refs/main does not name the revision of site.lock".into());
+    }
+    Disk::Whole
+}
+
+/// The bytes of a model as the lock has it. Its links are looked at as drift, which mends them without its source.
+pub(crate) fn locked_blobs(layout: &Layout, id: &ModelId, own: Option<&LockedModel>, depth: Depth) -> Disk {
+    let Some(own) = own else { return Disk::Absent };
+    let folder = layout.models().join(id.folder_name());
+    if let Err(error) = import::clear(layout, &folder) {
+        return Disk::Drifted(error.to_string());
+    }
+    if fs_err::symlink_metadata(folder.join("blobs")).is_err() {
+        return Disk::Absent;
+    }
+    for file in &own.files {
+        match one_file(&folder.join("blobs"), &file.sha256, &file.sha256, file.bytes, depth) {
+            Disk::Whole => {}
+            Disk::Absent => return Disk::Damaged(format!("{} is missing", file.path)),
+            // A blob is called by its digest, which nobody knows.
+            Disk::Damaged(why) => return Disk::Damaged(why.replace(&file.sha256, &file.path)),
+            other @ Disk::Drifted(_) => return other,
+        }
     }
     Disk::Whole
 }

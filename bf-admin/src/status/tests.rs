@@ -93,7 +93,7 @@ fn drift_is_named_and_mended() {
     assert_eq!(setup(&site), 1);
 
     fs_err::set_permissions(&model, std::fs::Permissions::from_mode(0o700)).unwrap();
-    assert_eq!(off(&site, Depth::Quick), ["permissions models/models--org--name Drifted"]);
+    assert_eq!(off(&site, Depth::Quick), ["model org/name Drifted"]);
 }
 
 #[test]

@@ -69,10 +69,10 @@ impl<'a> Publisher<'a> {
         &self.policy
     }
 
-    /// The same publisher for what only the members of `group` may read.
+    /// The same publisher with other modes, as for what only a group may read.
     #[must_use]
-    pub fn only_for(&self, group: nix::unistd::Gid) -> Self {
-        Self { guard: self.guard, policy: self.policy.only_for(group) }
+    pub fn with(&self, policy: Policy) -> Self {
+        Self { guard: self.guard, policy }
     }
 
     /// Makes a folder that everybody may read, with every missing folder above it inside the cache.

@@ -11,7 +11,7 @@ use nix::fcntl::{AtFlags, OFlag, open, openat};
 use nix::sys::stat::{Mode, SFlag, fstat};
 use nix::unistd::{Gid, Group, Uid, User, fchownat};
 
-use super::{Content, Policy, PublishError, Publisher};
+use super::{Content, Policy, PublishError, Publisher, set_mode};
 
 /// The bit that lets new entries of a folder have its group: the site's own choice.
 const SET_GROUP: u32 = 0o2000;
@@ -126,10 +126,7 @@ fn set(root: &Path, below: &Path, access: Access) -> io::Result<()> {
     }
     // A new owner or group takes away some bits, so that the mode comes last.
     if let Some(mode) = access.mode.filter(|_| kind != SFlag::S_IFLNK) {
-        std::fs::set_permissions(
-            format!("/proc/self/fd/{}", at.as_raw_fd()),
-            std::os::unix::fs::PermissionsExt::from_mode(mode),
-        )?;
+        set_mode(Path::new(&format!("/proc/self/fd/{}", at.as_raw_fd())), mode)?;
     }
     Ok(())
 }
@@ -158,10 +155,7 @@ mod tests {
         let off = || policy.off(&fs_err::symlink_metadata(&file).unwrap(), Content::Model, owner);
         let access = off();
         assert_eq!(access, Access { mode: Some(0o755), ..Access::default() });
-        assert_eq!(
-            access.fault(&fs_err::symlink_metadata(&file).unwrap()),
-            "mode 0000 instead of 0755"
-        );
+        assert_eq!(access.fault(&fs_err::symlink_metadata(&file).unwrap()), "mode 0000 instead of 0755");
         publisher.repair(&file, access).unwrap();
         assert!(off().is_empty());
 
@@ -186,7 +180,7 @@ mod tests {
         let guard = SiteGuard::take(&Layout::new(dir.path())).unwrap();
         let publisher = Publisher::new(&guard, Policy { file_mode: 0o644, ..Policy::default() }).unwrap();
         let group = nix::unistd::getegid();
-        let closed = publisher.only_for(group);
+        let closed = publisher.with(publisher.policy().only_for(group));
         let stage = closed.stage(crate::site::Part::Models).unwrap();
         let tree = stage.path().join("tree");
         fs_err::create_dir(&tree).unwrap();

@@ -1,0 +1,36 @@
+//! Mends what was found, through the publisher.
+
+use bf_core::publish::{Content, Publisher};
+use bf_core::report::Failure;
+
+use super::Mend;
+
+/// Mends one after the other. What one person may not change, another may: that does not keep the rest from being mended.
+pub(crate) fn mend(publisher: &Publisher<'_>, mends: &[Mend], tell: &dyn Fn(&str)) -> Result<(), Failure> {
+    let mut first = Ok(());
+    for mend in mends {
+        if let Err(failure) = one(publisher, mend, tell) {
+            first = first.and(Err(failure));
+        }
+    }
+    first
+}
+
+fn one(publisher: &Publisher<'_>, mend: &Mend, tell: &dyn Fn(&str)) -> Result<(), Failure> {
+    match mend {
+        Mend::Access(path, access) => publisher.repair(path, *access)?,
+        Mend::Quarantine(part, path) => {
+            let to = publisher.quarantine(*part, path)?;
+            tell(&format!("{} is now {}", path.display(), to.display()));
+        }
+        Mend::Link(part, at, target, policy) => publisher.with(*policy).link(*part, at, target)?,
+        Mend::File(part, to, text, policy) => {
+            let publisher = publisher.with(*policy);
+            let stage = publisher.stage(*part)?;
+            let staged = stage.path().join("file");
+            fs_err::write(&staged, text)?;
+            publisher.publish(&staged, to, Content::Model)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,177 @@
+//! A model: its folders, its links, and what no import put among them. Earlier revisions are left alone until they are pruned: jobs
+//! may read them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use bf_core::model::ModelId;
+use bf_core::publish::Content;
+use bf_core::site::{LockedModel, Part};
+
+use super::look::{Look, entries, is_folder, strange};
+use super::{Fault, Mend};
+use crate::import::{self, blob_link};
+
+const PART: Part = Part::Models;
+const WHO: &str = "import";
+
+/// `whole`: all blobs are there, so that links can be made again; else an import makes them.
+pub(super) fn model(look: &Look<'_>, id: &ModelId, own: &LockedModel, whole: bool) -> Vec<Fault> {
+    let folder = look.layout.models().join(id.folder_name());
+    let mut faults = Vec::new();
+    if import::clear(look.layout, &folder).is_err() || !is_folder(&folder) {
+        return faults; // told with its files
+    }
+    look.access(&mut faults, &folder, Content::Model);
+    for path in entries(&folder) {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        match name {
+            "blobs" | "refs" | "snapshots" => look.access(&mut faults, &path, Content::Model),
+            _ => faults.push(strange(PART, &path, WHO)),
+        }
+    }
+    let mut used: BTreeSet<OsString> = own.files.iter().map(|file| file.sha256.clone().into()).collect();
+    let mut commits = BTreeSet::from([own.commit.clone()]);
+    let current = folder.join("snapshots").join(&own.commit);
+    let mut seen = false;
+    for path in entries(&folder.join("snapshots")) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path == current && is_folder(&path) {
+            seen = true;
+            snapshot(look, &mut faults, &path, own, whole);
+        } else if path != current && is_folder(&path) && is_commit(&name) {
+            earlier(look, &mut faults, &path, &mut used);
+            commits.insert(name);
+        } else {
+            faults.push(strange(PART, &path, WHO));
+        }
+    }
+    if !seen && whole {
+        snapshot(look, &mut faults, &current, own, whole);
+    }
+    for path in entries(&folder.join("blobs")) {
+        let is_file = fs_err::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
+        let is_used = used.contains(path.file_name().unwrap_or_default());
+        if is_used && is_file {
+            look.access(&mut faults, &path, Content::Model);
+        } else if !is_used {
+            faults.push(strange(PART, &path, WHO));
+        }
+    }
+    refs(look, &mut faults, &folder.join("refs"), &own.commit, &commits, whole);
+    faults
+}
+
+fn is_commit(name: &str) -> bool {
+    name.len() == 40 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// The snapshot of the lock: the links to its blobs and the folders they are in.
+fn snapshot(look: &Look<'_>, faults: &mut Vec<Fault>, root: &Path, own: &LockedModel, whole: bool) {
+    let mut wanted: BTreeMap<PathBuf, PathBuf> =
+        own.files.iter().map(|file| (root.join(&file.path), blob_link(file))).collect();
+    let folders: BTreeSet<PathBuf> = wanted
+        .keys()
+        .flat_map(|path| path.ancestors().skip(1).take_while(|folder| folder.starts_with(root)))
+        .map(Path::to_owned)
+        .collect();
+    walk(look, faults, root, &mut wanted, &folders, whole);
+    // What is left is missing.
+    for (at, target) in wanted.into_iter().filter(|_| whole) {
+        faults.push(Fault {
+            what: "is missing".into(),
+            mend: Mend::Link(PART, at.clone(), target, look.policy),
+            path: at,
+        });
+    }
+}
+
+fn walk(
+    look: &Look<'_>,
+    faults: &mut Vec<Fault>,
+    folder: &Path,
+    wanted: &mut BTreeMap<PathBuf, PathBuf>,
+    folders: &BTreeSet<PathBuf>,
+    whole: bool,
+) {
+    look.access(faults, folder, Content::Model);
+    for path in entries(folder) {
+        if is_folder(&path) && folders.contains(&path) {
+            walk(look, faults, &path, wanted, folders, whole);
+            continue;
+        }
+        let Some(target) = wanted.remove(&path) else {
+            faults.push(strange(PART, &path, WHO));
+            continue;
+        };
+        let is = fs_err::read_link(&path).ok();
+        if is.as_ref() == Some(&target) {
+            look.access(faults, &path, Content::Model);
+        } else if whole {
+            let what = match &is {
+                Some(other) => format!("leads to {} instead of its blob", other.display()),
+                None => "is a copy instead of a link to its blob".into(),
+            };
+            if is.is_none() {
+                let mend = Mend::Quarantine(PART, path.clone());
+                faults.push(Fault { path: path.clone(), what: what.clone(), mend });
+            }
+            faults.push(Fault { what, mend: Mend::Link(PART, path.clone(), target, look.policy), path });
+        }
+    }
+}
+
+/// Modes of a revision that the lock does not name any more, and which blobs it uses.
+fn earlier(look: &Look<'_>, faults: &mut Vec<Fault>, folder: &Path, used: &mut BTreeSet<OsString>) {
+    look.access(faults, folder, Content::Model);
+    for path in entries(folder) {
+        if is_folder(&path) {
+            earlier(look, faults, &path, used);
+        } else {
+            look.access(faults, &path, Content::Model);
+            let target = fs_err::read_link(&path).ok();
+            used.extend(target.as_deref().and_then(Path::file_name).map(OsString::from));
+        }
+    }
+}
+
+/// `main`, which names the revision of the lock, and other names of revisions that are there.
+fn refs(
+    look: &Look<'_>,
+    faults: &mut Vec<Fault>,
+    folder: &Path,
+    commit: &str,
+    commits: &BTreeSet<String>,
+    whole: bool,
+) {
+    let main = folder.join("main");
+    let read = |path: &Path| fs_err::read_to_string(path).unwrap_or_default();
+    let is_file = |path: &Path| fs_err::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file());
+    let known = |path: &Path| is_file(path) && commits.contains(read(path).trim());
+    for path in entries(folder).into_iter().filter(|path| *path != main) {
+        let mut below = walkdir::WalkDir::new(&path).into_iter().flatten();
+        if below.all(|entry| entry.file_type().is_dir() || known(entry.path())) {
+            for entry in walkdir::WalkDir::new(&path).into_iter().flatten() {
+                look.access(faults, entry.path(), Content::Model);
+            }
+        } else {
+            faults.push(strange(PART, &path, WHO));
+        }
+    }
+    if is_file(&main) {
+        look.access(faults, &main, Content::Model);
+    }
+    if whole && !(is_file(&main) && read(&main).trim() == commit) {
+        let what = "does not name the revision of site.lock".to_owned();
+        if is_folder(&main) {
+            faults.push(Fault {
+                path: main.clone(),
+                what: what.clone(),
+                mend: Mend::Quarantine(PART, main.clone()),
+            });
+        }
+        let mend = Mend::File(PART, main.clone(), commit.to_owned(), look.policy);
+        faults.push(Fault { path: main, what, mend });
+    }
+}
