@@ -1,6 +1,10 @@
 //! Whether everybody can read what a cache offers, and nobody what it does not: modes and owners of all in it, where its
 //! links lead, and every folder above it.
 
+mod viewer;
+
+pub use viewer::Viewer;
+
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -95,6 +99,60 @@ pub fn check(layout: &Layout, closed: &[PathBuf]) -> io::Result<Vec<Problem>> {
         problems.extend(entry_problem(&entry, who)?);
         if who == Audience::Owner && entry.file_type().is_dir() {
             entries.skip_current_dir(); // what is in a closed folder is nobody's concern
+        }
+    }
+    Ok(problems)
+}
+
+/// What one user cannot read of what a cache offers him, with every folder on the way to it. `closed` as for [`check`].
+pub fn check_as(layout: &Layout, closed: &[PathBuf], viewer: &Viewer) -> io::Result<Vec<Problem>> {
+    let mut problems = Vec::new();
+    let real = fs_err::canonicalize(layout.root())?;
+    let problem =
+        |path: &Path, metadata: &std::fs::Metadata, what: &str, hint: String, above_cache| Problem {
+            path: path.to_owned(),
+            mode: format!("{:04o}", metadata.mode() & 0o7777),
+            message: format!("{} {what}", viewer.name),
+            hint,
+            above_cache,
+            mend: Access::default(),
+        };
+    for folder in real.ancestors().skip(1) {
+        let metadata = fs_err::metadata(folder)?;
+        if !viewer.may_pass(folder, &metadata) {
+            let hint = format!("if that is meant to change: chmod o+x {}", folder.display());
+            problems.push(problem(
+                folder,
+                &metadata,
+                "cannot pass through, on the way to the cache",
+                hint,
+                true,
+            ));
+        }
+    }
+    let mut entries = WalkDir::new(layout.root()).follow_links(false).sort_by_file_name().into_iter();
+    while let Some(entry) = entries.next() {
+        let entry = entry.map_err(io::Error::from)?;
+        if entry.path_is_symlink() {
+            continue; // what it leads to is looked at itself, or is no part of the cache
+        }
+        let metadata = entry.metadata().map_err(io::Error::from)?;
+        let who = audience(layout, closed, entry.path());
+        let is_his = match who {
+            Audience::Everybody => true,
+            Audience::Group => viewer.is_in(metadata.gid()),
+            Audience::Owner | Audience::OwnerAndGroup => false,
+        };
+        let may_read = viewer.may_read(entry.path(), &metadata);
+        if is_his && !may_read {
+            let what = if metadata.is_dir() { "cannot enter and list it" } else { "cannot read it" };
+            let general = entry_problem(&entry, who)?.map(|problem| problem.hint);
+            let hint =
+                general.unwrap_or_else(|| format!("`getfacl {}` shows who may", entry.path().display()));
+            problems.push(problem(entry.path(), &metadata, what, hint, false));
+        }
+        if entry.file_type().is_dir() && !(is_his && may_read) {
+            entries.skip_current_dir();
         }
     }
     Ok(problems)

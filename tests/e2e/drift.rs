@@ -388,3 +388,50 @@ fn options_that_would_do_nothing_and_imports_of_the_cache_are_refused() {
     let words = ["model", "import", snapshot.to_str().unwrap(), "--as", REPO, "--cache-dir"];
     site.admin(words).args([&other]).code(0);
 }
+
+#[test]
+fn permissions_are_fixed_in_the_cache_only() {
+    let site = or_skip!(site_without_source());
+    let refs = model_folder(&site).join("refs");
+    let own = site.cache().join("models/notes");
+    fs_err::create_dir(&own).unwrap();
+    chmod(&refs, 0o700);
+    chmod(&own, 0o700);
+    chmod(site.path(), 0o750);
+    let fix = |words: &[&str]| site.admin(["permissions", "fix", "--json"]).args(words).code(2).json();
+    let before = bf_test_kit::Tree::of(site.cache());
+    let told = fix(&["--dry-run"]);
+    assert_eq!(before.changes(&bf_test_kit::Tree::of(site.cache())), Vec::<String>::new());
+    let done = fix(&[]);
+    assert_eq!(told["fixed"], done["fixed"]);
+    let paths: Vec<&str> =
+        done["fixed"].as_array().unwrap().iter().map(|set| set["path"].as_str().unwrap()).collect();
+    assert_eq!(paths, [refs.to_str().unwrap(), own.to_str().unwrap()]);
+    assert_eq!(done["left"][0]["path"], site.path().to_str().unwrap(), "{done}");
+    assert_eq!(fs_err::metadata(site.path()).unwrap().permissions().mode() & 0o7777, 0o750);
+    assert_eq!(fix(&[])["changed"], 0);
+    assert!(fs_err::read_to_string(site.cache().join("audit.jsonl")).unwrap().contains("ok: 2 paths set"));
+    chmod(site.path(), 0o755);
+    site.admin(["permissions", "fix"]).code(0).stdout_contains("nothing to do");
+}
+
+#[test]
+fn what_one_user_can_read_is_told() {
+    if nix::unistd::User::from_name("daemon").unwrap().is_none() {
+        skip!("there is no user daemon");
+    }
+    let site = or_skip!(site_without_source());
+    let checked =
+        |user: &str, code| site.admin(["permissions", "check", "--json", "--as", user]).code(code).json();
+    assert_eq!(checked("daemon", 0)["problems"].as_array().unwrap().len(), 0);
+    let refs = model_folder(&site).join("refs");
+    chmod(&refs, 0o700);
+    let told = checked("daemon", 2);
+    assert_eq!(told["problems"][0]["path"], refs.to_str().unwrap());
+    assert_eq!(told["problems"][0]["message"], "daemon cannot enter and list it");
+    assert_eq!(checked("root", 0)["as"], "root");
+    chmod(site.path(), 0o750);
+    let told = checked("daemon", 2);
+    assert_eq!(told["problems"][0]["above_cache"], true, "{told}");
+    site.admin(["permissions", "check", "--as", "no-such-user-here"]).code(66).one_sentence();
+}
