@@ -1,5 +1,6 @@
 //! What is on disk: compared with site.lock by sizes and links, or by every digest.
 
+pub(crate) mod ahead;
 mod models;
 
 pub(crate) use models::{loadable, locked_blobs, locked_model, source};
@@ -9,12 +10,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bf_core::model::ModelId;
+use bf_core::publish;
 use bf_core::report::{Exit, Failure};
 use bf_core::service::{self, Native};
 use bf_core::settings::Environment;
 use bf_core::site::{Layout, Locked, LockedEngine, LockedFile};
 use bf_core::spec::ResourceSpecs;
-use bf_core::{digest, publish};
 use walkdir::WalkDir;
 
 use crate::drift::{self, Drift};
@@ -315,8 +316,8 @@ pub(crate) fn files(folder: &Path, locked: &[LockedFile], depth: Depth) -> Disk 
             Err(error) => return Disk::Damaged(error.to_string()),
         }
         if depth == Depth::Full {
-            match digest::of_file(&path) {
-                Ok((sha256, _)) if sha256 == file.sha256 => {}
+            match ahead::sha256(&path) {
+                Ok(sha256) if sha256 == file.sha256 => {}
                 Ok(_) => return Disk::Damaged(format!("{} is not what site.lock says (SHA-256)", file.path)),
                 Err(error) => return Disk::Damaged(error.to_string()),
             }
@@ -327,6 +328,8 @@ pub(crate) fn files(folder: &Path, locked: &[LockedFile], depth: Depth) -> Disk 
 
 #[cfg(test)]
 mod tests {
+    use bf_core::digest;
+
     use super::*;
 
     #[test]

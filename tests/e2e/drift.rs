@@ -66,6 +66,12 @@ fn a_flipped_byte_is_repaired_by_the_command_that_status_names() {
     bytes[middle] ^= 1;
     fs_err::write(&weights, &bytes).unwrap();
     assert_eq!(off(&site, "--quick"), Vec::<String>::new(), "sizes alone do not tell");
+    for threads in ["1", "3"] {
+        let told = site.admin(["status", "--full", "--threads", threads]).code(2);
+        assert_eq!(told.stderr, "", "progress is for terminals");
+        told.stdout_contains("not what site.lock says");
+    }
+    site.admin(["status", "--threads", "2"]).code(64);
     assert_eq!(site.admin(["setup", "--full", "--dry-run", "--json"]).code(0).json()["changed"], 1);
     named_and_mended(&site, "--full", "damaged model", "`bf-admin setup --full`", &["setup", "--full"]);
 }

@@ -25,6 +25,12 @@ pub fn user() -> String {
     }
 }
 
+/// Gives the calling thread, and those it makes, little priority: long work that nobody waits for at a desk. Where that is not allowed, it
+/// goes on as it is.
+pub fn be_nice() {
+    let _ = rustix::process::nice(10);
+}
+
 /// Now, in UTC, RFC 3339 with milliseconds.
 pub fn now() -> String {
     format!("{:.3}", jiff::Timestamp::now())
