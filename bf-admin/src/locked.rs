@@ -132,7 +132,7 @@ fn toolkit(mut facts: ToolkitFacts) -> Option<ToolkitFacts> {
 pub(crate) fn exact(steps: &mut [Step], present: &Present, locked: &Locked) {
     for step in steps {
         step.exact = match &step.task {
-            Task::Model(repo, _) => locked.models.get(&repo.to_string()).map(|own| own.commit.clone()),
+            Task::Model(repo, ..) => locked.models.get(&repo.to_string()).map(|own| own.commit.clone()),
             Task::Image(name, reference, _) if reference.digest().is_none() => {
                 let own = present.images.get(name).and_then(|facts| facts.own.as_ref());
                 own.map(|(_, own)| own.sha256.clone())
@@ -162,7 +162,7 @@ pub(crate) fn same(action: &Action, own: &str, exact: &str) -> Result<(), Failur
 /// Lets the steps of a dry run fail where the real one would: what a model is can be known without copying it.
 pub(crate) fn foresee(steps: &mut [Step]) {
     for step in steps {
-        if let (Task::Model(_, source), Some(exact)) = (&step.task, &step.exact)
+        if let (Task::Model(_, source, _), Some(exact)) = (&step.task, &step.exact)
             && let Err(failure) = source.commit().and_then(|own| same(&step.action, &own, exact))
         {
             *step = Step::fail(step.action.kind, step.action.name.clone(), step.action.change, &failure);

@@ -14,6 +14,7 @@ use bf_core::report::{Exit, Failure};
 use bf_core::service::Native;
 use bf_core::site::{Declared, DeclaredModel, Layout, Locked, LockedImage};
 use clap::ValueEnum;
+use nix::unistd::Gid;
 use serde::Serialize;
 
 use crate::drift::{Drift, Mend};
@@ -115,8 +116,8 @@ pub(crate) enum Task {
     Site(String),
     /// Install an engine.
     Engine(String, Native, Interpreter),
-    /// Import a model.
-    Model(ModelId, Source),
+    /// Import a model; the group that alone may read it.
+    Model(ModelId, Source, Option<Gid>),
     /// Publish a bf-user; whether `bin/bf-user` must lead to it.
     Toolkit(Beside, bool),
     /// Let `bin/bf-user` lead to the one that is there.
@@ -301,7 +302,7 @@ fn model(wanted: &DeclaredModel, commit: Option<&str>, facts: &ModelFacts) -> St
     match &facts.source {
         Some(Err(failure)) => Step::fail(KIND, name, Change::Import, failure),
         Some(Ok(source)) => {
-            import(&wanted.repo, commit, &facts.disk, source.commit.as_deref(), &source.source)
+            import(&wanted.repo, commit, &facts.disk, source.commit.as_deref(), &source.source, facts.group)
                 .needing(source.needed)
         }
         None if facts.disk == Disk::Whole => Step::keep(KIND, name, short(commit.unwrap_or_default())),
@@ -330,6 +331,7 @@ pub(crate) fn import(
     disk: &Disk,
     commit: Option<&str>,
     source: &Source,
+    group: Option<Gid>,
 ) -> Step {
     let name = repo.to_string();
     if locked.is_some() && locked == commit && *disk == Disk::Whole {
@@ -340,7 +342,7 @@ pub(crate) fn import(
         _ => String::new(),
     };
     let detail = format!("{}{why}", source.detail());
-    Step::new("model", name, Change::Import, detail, Task::Model(repo.clone(), source.clone()))
+    Step::new("model", name, Change::Import, detail, Task::Model(repo.clone(), source.clone(), group))
         .writing(source.bytes())
         // A blob and a link for each, perhaps a folder, and those of the model.
         .making(2 * source.files.len() as u64 + 8)

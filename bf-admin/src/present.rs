@@ -16,6 +16,7 @@ use bf_core::service::{self, Native};
 use bf_core::settings::Environment;
 use bf_core::site::{Layout, Locked, LockedEngine, LockedFile};
 use bf_core::spec::ResourceSpecs;
+use nix::unistd::Gid;
 use walkdir::WalkDir;
 
 use crate::drift::{self, Drift};
@@ -82,6 +83,8 @@ pub(crate) struct ModelFacts {
     pub(crate) loadable: bool,
     /// What would be imported, looked at when something must be.
     pub(crate) source: Option<Result<SourceFacts, Failure>>,
+    /// The group that alone may read it.
+    pub(crate) group: Option<Gid>,
 }
 
 /// Files that can be imported.
@@ -166,7 +169,7 @@ pub(crate) fn gather(site: &Site, locked: &Locked, ask: &Ask<'_>) -> Result<Pres
     present.drift = drift::gather(layout, declared, locked, policy, ask.only)?;
     for wanted in declared.models.iter().filter(|_| wanted(Section::Models)) {
         let update = ask.models.contains(&wanted.repo);
-        let facts = models::model(layout, locked, wanted, update, ask.depth);
+        let facts = models::model(layout, locked, wanted, update, ask.depth)?;
         present.models.insert(wanted.repo.clone(), facts);
     }
     Ok(present)

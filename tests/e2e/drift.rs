@@ -441,3 +441,96 @@ fn what_one_user_can_read_is_told() {
     assert_eq!(told["problems"][0]["above_cache"], true, "{told}");
     site.admin(["permissions", "check", "--as", "no-such-user-here"]).code(66).one_sentence();
 }
+
+#[test]
+fn a_model_for_a_group_is_closed_to_others_and_bothers_nobody() {
+    if !nix::unistd::geteuid().is_root() {
+        skip!("needs root, to become other users");
+    }
+    let Some(group) = nix::unistd::Group::from_name("daemon").unwrap() else {
+        skip!("there is no group daemon")
+    };
+    let model = or_skip!(bf_test_kit::model());
+    let site = Site::new();
+    let declare = |access: &str| {
+        let path = model.folder.display();
+        site.declare_text(&format!(
+            "schema: 1\ncache_dir: cache\nmodels: [{{repo: {REPO}, path: {path}, access: {access}}}]\n"
+        ));
+    };
+    declare("group:daemon");
+    site.admin(["validate"]).code(0);
+    site.admin(["setup"]).code(0);
+    let folder = model_folder(&site);
+    let closed = || {
+        for entry in walkdir(&folder) {
+            let metadata = fs_err::symlink_metadata(&entry).unwrap();
+            assert_eq!(
+                std::os::unix::fs::MetadataExt::gid(&metadata),
+                group.gid.as_raw(),
+                "{}",
+                entry.display()
+            );
+            let mode = metadata.permissions().mode() & 0o7777;
+            assert!(metadata.is_symlink() || mode == 0o750, "{}: {mode:04o}", entry.display());
+        }
+        assert_eq!(off_all(&site), Vec::<String>::new());
+        assert_eq!(site.admin(["setup", "--json"]).code(0).json()["changed"], 0);
+        site.admin(["permissions", "check"]).code(0);
+    };
+    closed();
+
+    // Others are not told of it, and nothing is wrong for them.
+    let program = site.path().join("bf-user");
+    fs_err::copy(bf_test_kit::binary("bf-user"), &program).unwrap();
+    chmod(&program, 0o755);
+    let listed = |gid: &str| {
+        let home = site.path().join(format!("home-{gid}"));
+        fs_err::create_dir_all(&home).unwrap();
+        chmod(&home, 0o777);
+        let ids = ["--reuid=54321", &format!("--regid={gid}"), "--clear-groups"].map(str::to_owned);
+        let outcome = bf_test_kit::Program::new("setpriv", Path::new("/"))
+            .args(ids)
+            .args([&program])
+            .args(["model", "ls"])
+            .env("BLACKFISH_CACHE_DIR", site.cache())
+            .env("BLACKFISH_HOME_DIR", home.join("bf"))
+            .env("HOME", &home)
+            .code(0);
+        assert!(!outcome.stderr.contains("warning"), "{outcome}");
+        outcome.stdout.contains(REPO)
+    };
+    assert!(!listed("54321"), "who is not in the group does not see it");
+    assert!(listed(&group.gid.to_string()), "who is in the group does");
+    fs_err::remove_file(site.cache().join("catalog.db")).unwrap();
+    assert!(!listed("54321") && listed(&group.gid.to_string()), "nor without a catalogue");
+    site.admin(["setup"]).code(0);
+
+    // What is opened is closed again.
+    chmod(&folder, 0o755);
+    named_and_repaired(&site, &folder, "has mode 0755 instead of 0750");
+    declare("all");
+    site.admin(["setup"]).code(0);
+    assert_eq!(fs_err::metadata(&folder).unwrap().permissions().mode() & 0o7777, 0o755);
+    assert!(listed("54321"));
+    declare("group:daemon");
+    site.admin(["setup"]).code(0);
+    closed();
+    declare("group:no-such-group-here");
+    site.admin(["setup"]).code(65).one_sentence();
+    site.admin(["validate"]).code(65);
+}
+
+/// A folder and all that is in it.
+fn walkdir(folder: &Path) -> Vec<PathBuf> {
+    let mut found = vec![folder.to_owned()];
+    for entry in fs_err::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if fs_err::symlink_metadata(&path).unwrap().is_dir() {
+            found.extend(walkdir(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found
+}

@@ -13,6 +13,7 @@ use bf_core::model::ModelId;
 use bf_core::publish::{Publisher, Stage};
 use bf_core::report::Failure;
 use bf_core::site::{Layout, Locked, LockedEngine, LockedImage, LockedModel, Part};
+use nix::unistd::Gid;
 
 use super::{entered, write_lock};
 use crate::plan::{Action, Change, Step, Task};
@@ -56,7 +57,7 @@ const SHARE: u32 = 20;
 enum Made {
     Image(String, LockedImage),
     ImageFile(String, Box<image::Source>, LockedImage),
-    Model(ModelId, LockedModel),
+    Model(ModelId, LockedModel, Option<Gid>),
     Engine(String, LockedEngine),
     Nothing,
 }
@@ -212,8 +213,9 @@ impl Work<'_, '_> {
                 let put = image::publish_import(publisher, self.locked, &source, stage, image)?;
                 entered(self.locked, name, put)
             }
-            Made::Model(repo, model) => {
-                import::publish(publisher, &repo, stage, &model)?;
+            Made::Model(repo, model, group) => {
+                let own = publisher.with(drift::policy_of(*publisher.policy(), group));
+                import::publish(&own, &repo, stage, &model)?;
                 self.locked.models.insert(repo.to_string(), model);
                 None
             }
@@ -279,13 +281,13 @@ fn make(
             let image = image::import(layout, &source, stage)?;
             Made::ImageFile(name, Box::new(source), image)
         }
-        Task::Model(repo, source) => {
+        Task::Model(repo, source, group) => {
             let passed = |file: &str, bytes| match bytes {
                 0 => display.say(number, file),
                 _ => display.add(number, bytes),
             };
             let model = import::make(layout, &repo, &source, stage, &passed)?;
-            Made::Model(repo, model)
+            Made::Model(repo, model, group)
         }
         Task::Engine(id, native, interpreter) => {
             let engine = engine::make(&id, &native, &interpreter, stage, &tell)?;
@@ -299,7 +301,7 @@ fn make(
 fn same(action: &Action, made: &Made, exact: Option<&str>) -> Result<(), Failure> {
     let own = match made {
         Made::Image(_, image) | Made::ImageFile(_, _, image) => &image.sha256,
-        Made::Model(_, model) => &model.commit,
+        Made::Model(_, model, _) => &model.commit,
         _ => return Ok(()),
     };
     exact.map_or(Ok(()), |exact| locked::same(action, own, exact))

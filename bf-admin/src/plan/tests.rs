@@ -41,7 +41,7 @@ fn source(commit: Option<&str>) -> SourceFacts {
 }
 
 fn model_facts(disk: Disk, source: Option<Result<SourceFacts, Failure>>) -> ModelFacts {
-    ModelFacts { disk, loadable: false, source }
+    ModelFacts { disk, loadable: false, source, group: None }
 }
 
 fn locked() -> Locked {
@@ -193,7 +193,7 @@ fn a_model_without_a_source_must_be_there() {
             if !in_lock {
                 locked.models.clear();
             }
-            let facts = ModelFacts { disk, loadable, source: None };
+            let facts = ModelFacts { disk, loadable, source: None, group: None };
             present.models.insert("org/name".parse().unwrap(), facts);
         })
         .remove(1)

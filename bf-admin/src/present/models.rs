@@ -8,6 +8,7 @@ use bf_core::report::{Exit, Failure};
 use bf_core::site::{DeclaredModel, Layout, Locked, LockedModel};
 
 use super::{Depth, Disk, ModelFacts, SourceFacts, files, one_file};
+use crate::drift;
 use crate::import::{self, Source};
 use crate::space;
 
@@ -17,7 +18,7 @@ pub(super) fn model(
     wanted: &DeclaredModel,
     update: bool,
     depth: Depth,
-) -> ModelFacts {
+) -> Result<ModelFacts, Failure> {
     let own = locked.models.get(&wanted.repo.to_string());
     let depth = if update { Depth::Full } else { depth };
     let disk = locked_blobs(layout, &wanted.repo, own, depth);
@@ -27,7 +28,7 @@ pub(super) fn model(
         let format = wanted.format.as_deref().and_then(|format| format.parse().ok());
         source(layout, path, &wanted.repo, format, update)
     });
-    ModelFacts { disk, loadable, source }
+    Ok(ModelFacts { disk, loadable, source, group: drift::group_of(wanted)? })
 }
 
 /// A model as the lock has it, in its folder, with `main` leading to it.

@@ -7,7 +7,7 @@ use std::path::Path;
 use bf_core::report::{Failure, Finding};
 use bf_core::service::{self, Engine};
 use bf_core::shape::View;
-use bf_core::site::{Declared, Layout};
+use bf_core::site::{Access, Declared, Layout};
 use bf_core::spec::parse::{Entry, Node, Reader, Value};
 
 use crate::{image, session};
@@ -56,6 +56,7 @@ pub(super) fn findings(text: &str, path: &Path) -> Result<Vec<Finding>, Failure>
     }
     findings.extend(images(root.as_ref(), &engines, &declared));
     findings.extend(models(root.as_ref(), &declared));
+    findings.extend(readers(root.as_ref())?);
     findings.sort_by_key(|finding| (finding.line.is_none(), finding.line, finding.column));
     Ok(findings)
 }
@@ -131,6 +132,20 @@ fn group(entry: &Entry, declared: &Declared) -> io::Result<Option<Finding>> {
     let message = format!("there is no group {name} on this machine");
     let unknown = || entry.value.at.error("group_not_found", message).with_hint(session::GROUP_HINT);
     Ok(session::group(name)?.is_none().then(unknown))
+}
+
+/// Models for groups that this machine does not have.
+fn readers(root: Option<&Node>) -> io::Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    for view in root.into_iter().flat_map(|root| View::of(root).list("models")).map(View::of) {
+        if let Some(Access::Group(name)) = view.parsed::<Access>("access")
+            && session::group(&name)?.is_none()
+        {
+            let message = format!("there is no group {name} on this machine");
+            findings.push(view.at("access").error("group_not_found", message).with_hint(session::GROUP_HINT));
+        }
+    }
+    Ok(findings)
 }
 
 /// What is at `cache_dir` and is no folder, or looks like a folder of something else.

@@ -1,6 +1,7 @@
 //! One model by name, as `run` needs it, and all there are, as `model ls` shows them.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -149,13 +150,24 @@ pub fn list(roots: &[Root]) -> Inventory {
             match cache::repo(root, &id) {
                 Ok(Some(repo)) => inventory.add(&repo),
                 Ok(None) => {}
-                Err(error) => inventory.warn(&error, root.path.join(id.folder_name())),
+                Err(error) => {
+                    let folder = root.path.join(id.folder_name());
+                    if !is_for_others(&error, &folder) {
+                        inventory.warn(&error, folder);
+                    }
+                }
             }
         }
     }
     // Stable: roots and revisions keep their order within a model.
     inventory.models.sort_by(|a, b| a.repo.cmp(&b.repo));
     inventory
+}
+
+/// Whether a model's folder is for the members of a group, and whoever asks is none. One that is closed in part is not as it should be.
+fn is_for_others(error: &ModelError, folder: &Path) -> bool {
+    matches!(error, ModelError::Restricted { group: Some(_), .. })
+        && fs_err::read_dir(folder).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }
 
 impl Inventory {

@@ -54,7 +54,7 @@ impl Policy {
         if self.closed { mode & 0o770 } else { mode }
     }
 
-    /// Sets modes and group of a staged file or tree and flushes every file in it. Links stay as they are.
+    /// Sets modes and group of a staged file or tree and flushes every file in it. Of links only the group is set.
     pub(super) fn seal(&self, path: &Path, content: Content) -> io::Result<()> {
         // Contents first: a folder must be readable until all in it is done, and is flushed after its entries.
         for entry in WalkDir::new(path).follow_links(false).contents_first(true) {
@@ -66,6 +66,8 @@ impl Policy {
                 self.set_group(entry.path())?;
                 set_mode(entry.path(), self.file(content, own))?;
                 fs_err::File::open(entry.path())?.sync_all()?;
+            } else {
+                self.seal_link(entry.path())?;
             }
         }
         Ok(())

@@ -53,7 +53,9 @@ impl Report for Models {
 fn inventory(settings: &Settings, layout: &Layout) -> Inventory {
     let roots = roots(settings, layout);
     let shown = Catalog::open(layout).and_then(|catalog| catalog.models());
-    let Ok(shared) = shown else { return model::list(&roots) };
+    let Ok(mut shared) = shown else { return model::list(&roots) };
+    // The catalogue has also those that are for the members of a group.
+    shared.retain(|model| model.group.is_none() || fs_err::read_dir(&model.path).is_ok());
     let own: Vec<Root> = roots.into_iter().filter(|root| root.location != Location::Cache).collect();
     let mut inventory = model::list(&own);
     inventory.models.splice(0..0, shared);

@@ -1,5 +1,5 @@
 //! How fast the programs are, side by side with a yardstick: each bench runs both in one process, in turns, so that what
-//! the machine does besides hits both. `cargo run --release -p bench -- [startup|proxy|import] [--smoke]`.
+//! the machine does besides hits both. `cargo run --release -p bench -- [startup|proxy|import|site] [--smoke]`.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,6 +14,7 @@ mod echo;
 mod import;
 mod median;
 mod proxy;
+mod site;
 mod startup;
 
 use std::path::Path;
@@ -38,9 +39,9 @@ fn main() -> ExitCode {
     let smoke = words.iter().any(|word| word == "--smoke");
     let effort = if smoke { Effort::Smoke } else { Effort::Full };
     let names: Vec<&str> = words.iter().map(String::as_str).filter(|word| *word != "--smoke").collect();
-    if let Some(unknown) = names.iter().find(|name| !["startup", "proxy", "import"].contains(name)) {
+    if let Some(unknown) = names.iter().find(|name| !["startup", "proxy", "import", "site"].contains(name)) {
         eprintln!(
-            "error: there is no bench {unknown}\nhint: startup, proxy, import; --smoke only tries them"
+            "error: there is no bench {unknown}\nhint: startup, proxy, import, site; --smoke only tries them"
         );
         return ExitCode::from(64);
     }
@@ -53,6 +54,9 @@ fn main() -> ExitCode {
     }
     if wanted("import") {
         import::run(effort);
+    }
+    if wanted("site") {
+        site::run(effort);
     }
     if smoke {
         println!("\nthese numbers come from a smoke run: they show that it works, not how fast it is");

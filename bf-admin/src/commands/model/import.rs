@@ -9,6 +9,7 @@ use clap::Args;
 
 use crate::cli::Context;
 use crate::commands::single;
+use crate::drift;
 use crate::locate;
 use crate::plan::{self, Step};
 use crate::present::{self, Depth, Disk};
@@ -56,6 +57,11 @@ impl Import {
         } else {
             Disk::Absent
         };
-        Ok(plan::import(&self.repo, commit, &disk, facts.commit.as_deref(), &facts.source))
+        // Whom the cache's site.yaml keeps it for.
+        let declared = locate::declared_in(layout)?;
+        let declared =
+            declared.iter().flat_map(|declared| &declared.models).find(|model| model.repo == self.repo);
+        let group = declared.map_or(Ok(None), drift::group_of)?;
+        Ok(plan::import(&self.repo, commit, &disk, facts.commit.as_deref(), &facts.source, group))
     }
 }

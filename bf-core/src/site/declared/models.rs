@@ -83,15 +83,6 @@ pub(super) fn read(reader: &Reader, items: &[Node], folder: &Path) -> Vec<Declar
     for item in items {
         let view = View::of(item);
         let access = view.parsed("access").unwrap_or_default();
-        if let Access::Group(group) = &access {
-            // To publish it for everybody would be worse than to publish nothing.
-            let message = format!("this version cannot keep a model for the group {group}");
-            reader.note(
-                view.at("access")
-                    .error("not_supported", message)
-                    .with_hint("remove it, or use a newer bf-admin"),
-            );
-        }
         let Some(repo) = view.parsed::<ModelId>("repo") else { continue };
         if models.iter().any(|other| other.repo == repo) {
             let message = format!("the model `{repo}` is declared twice");
