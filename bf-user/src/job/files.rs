@@ -267,6 +267,24 @@ pub(crate) struct State {
     pub(crate) trouble: Option<String>,
 }
 
+#[cfg(test)]
+impl State {
+    /// A heartbeat for tests.
+    pub(crate) fn example(phase: Phase) -> Self {
+        Self {
+            schema: SCHEMA,
+            attempt: 1,
+            seq: 1,
+            phase,
+            since: bf_core::host::now(),
+            phases: Vec::new(),
+            requests: Requests::default(),
+            ends_at: None,
+            trouble: None,
+        }
+    }
+}
+
 /// How long a phase took.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct PhaseTime {

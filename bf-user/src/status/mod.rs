@@ -202,29 +202,15 @@ fn living(heartbeat: State, age: Option<f64>) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{LocalJob, Requests, SCHEMA};
-
-    fn heartbeat(phase: Phase) -> State {
-        State {
-            schema: SCHEMA,
-            attempt: 1,
-            seq: 1,
-            phase,
-            since: bf_core::host::now(),
-            phases: Vec::new(),
-            requests: Requests::default(),
-            ends_at: None,
-            trouble: None,
-        }
-    }
+    use crate::job::LocalJob;
 
     #[test]
     fn a_living_job_is_judged_by_phase_age_and_trouble() {
-        assert_eq!(living(heartbeat(Phase::Loading), Some(1.0)).state, ServiceState::Starting);
-        assert_eq!(living(heartbeat(Phase::Ready), Some(1.0)).state, ServiceState::Healthy);
-        assert_eq!(living(heartbeat(Phase::Ready), Some(60.0)).state, ServiceState::Unhealthy);
-        assert_eq!(living(heartbeat(Phase::Loading), Some(60.0)).state, ServiceState::Unhealthy);
-        let troubled = State { trouble: Some("ill".into()), ..heartbeat(Phase::Ready) };
+        assert_eq!(living(State::example(Phase::Loading), Some(1.0)).state, ServiceState::Starting);
+        assert_eq!(living(State::example(Phase::Ready), Some(1.0)).state, ServiceState::Healthy);
+        assert_eq!(living(State::example(Phase::Ready), Some(60.0)).state, ServiceState::Unhealthy);
+        assert_eq!(living(State::example(Phase::Loading), Some(60.0)).state, ServiceState::Unhealthy);
+        let troubled = State { trouble: Some("ill".into()), ..State::example(Phase::Ready) };
         assert_eq!(living(troubled, Some(1.0)).reason.as_deref(), Some("ill"));
     }
 
@@ -242,9 +228,9 @@ mod tests {
 
         let mut local = LocalJob::of(i32::try_from(std::process::id()).unwrap()).unwrap();
         dir.write("local.json", &local).unwrap();
-        dir.write("state.json", &heartbeat(Phase::Loading)).unwrap();
+        dir.write("state.json", &State::example(Phase::Loading)).unwrap();
         assert_eq!(state().await.state, ServiceState::Starting);
-        dir.write("state.json", &heartbeat(Phase::Ready)).unwrap();
+        dir.write("state.json", &State::example(Phase::Ready)).unwrap();
         assert_eq!(state().await.state, ServiceState::Healthy);
         local.start_ticks += 1;
         dir.write("local.json", &local).unwrap();

@@ -1,5 +1,5 @@
 use super::*;
-use crate::job::{Phase, Requests, SCHEMA, SlurmJob};
+use crate::job::{Phase, SCHEMA, SlurmJob};
 
 /// The job 7 of the example record, in this state.
 fn job(state: &str, nodes: Option<&str>, reason: Option<&str>) -> QueuedJob {
@@ -16,20 +16,6 @@ fn job(state: &str, nodes: Option<&str>, reason: Option<&str>) -> QueuedJob {
         time_left: None,
         comment: Comment::parse("bf:svc=aa110000000000000000000000000000"),
         name: "x".into(),
-    }
-}
-
-fn heartbeat(phase: Phase) -> State {
-    State {
-        schema: SCHEMA,
-        attempt: 1,
-        seq: 1,
-        phase,
-        since: bf_core::host::now(),
-        phases: Vec::new(),
-        requests: Requests::default(),
-        ends_at: None,
-        trouble: None,
     }
 }
 
@@ -104,7 +90,7 @@ async fn a_slurm_that_does_not_answer_ends_nothing() {
     // A supervisor that is heard needs no Slurm to be known.
     let home = tempfile::tempdir().unwrap();
     let (record, dir) = service(home.path());
-    dir.write_state(&heartbeat(Phase::Ready)).unwrap();
+    dir.write_state(&State::example(Phase::Ready)).unwrap();
     let scene = Scene::of(home.path()).with_queue(silent());
     let status = derive(&record, &dir, None, &scene, false).await.unwrap();
     assert_eq!(status.state, ServiceState::Healthy);
