@@ -21,5 +21,6 @@ pub mod shape;
 pub mod site;
 pub mod slurm;
 pub mod spec;
+pub mod squashfs;
 pub mod template;
 pub mod tier;
