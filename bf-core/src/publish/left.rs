@@ -43,7 +43,7 @@ pub(super) fn clean(guard: &SiteGuard, staging: &Path) -> Result<(), PublishErro
 ///
 /// What an NFS or FUSE client keeps under another name, since a process on this host has it open, may stay until that has ended; it has
 /// no name that anybody would publish.
-fn discard(path: &Path) -> io::Result<()> {
+pub(super) fn discard(path: &Path) -> io::Result<()> {
     let mut tries = 0..20;
     loop {
         match remove(path) {

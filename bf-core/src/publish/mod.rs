@@ -8,6 +8,7 @@
 //! has the name of this holder's claim. Who takes over moves that folder away first, so that what was only paused publishes nothing:
 //! see [`crate::lock`].
 
+mod downloads;
 mod left;
 mod modes;
 mod quarantine;
@@ -15,6 +16,7 @@ mod repair;
 mod stage;
 mod way;
 
+pub use downloads::Downloads;
 pub use modes::{Content, Policy, private_folder, set_mode};
 pub use repair::Access;
 pub use stage::Stage;

@@ -44,6 +44,9 @@ impl Layout {
     /// Name of the staging folder inside each part.
     pub const STAGING: &str = ".staging";
 
+    /// Name of the folder inside each part for what is being fetched. 0700, and kept between runs.
+    pub const DOWNLOADS: &str = ".downloads";
+
     /// Name of the folder inside each part for what somebody else put there. 0700.
     pub const QUARANTINE: &str = ".quarantine";
 

@@ -135,6 +135,9 @@ mod tests {
         let fifo = tree.add(Inode { meta: Meta::default(), kind: Kind::Fifo }).unwrap();
         assert!(tree.link(tree.root(), "a", fifo) && tree.link(tree.root(), "b", fifo));
         assert!(!tree.link(fifo, "c", fifo));
-        assert_eq!((tree.child(tree.root(), b"b"), tree.child(fifo, b"c"), tree.len()), (Some(fifo), None, 2));
+        assert_eq!(
+            (tree.child(tree.root(), b"b"), tree.child(fifo, b"c"), tree.len()),
+            (Some(fifo), None, 2)
+        );
     }
 }

@@ -1,0 +1,144 @@
+//! What is fetched and not yet whole: kept when a run is killed, so that the next one, on whatever host, fetches only the rest.
+//!
+//! Each holder of the lock has a folder of its own, `PART/.downloads/CLAIM/ITEM/`. What earlier holders left is copied, never
+//! taken as it is: one that was only paused has its files open, and would go on writing into what was found to be right.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use fs_err as fs;
+
+use super::{PublishError, Publisher, clear, left, private_folder, remove};
+use crate::site::{Layout, Part};
+
+/// How long what nobody asked for again is kept.
+const KEPT: Duration = Duration::from_hours(14 * 24);
+
+/// A private folder for what is being fetched. It stays, unless it is [removed](Downloads::remove).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Downloads {
+    path: PathBuf,
+}
+
+impl Downloads {
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Removes it: what was fetched is published.
+    pub fn remove(self) -> io::Result<()> {
+        remove(&self.path)?;
+        // Of a claim's folder the last one takes the empty rest.
+        let _ = self.path.parent().map(std::fs::remove_dir);
+        Ok(())
+    }
+}
+
+impl Publisher<'_> {
+    /// The folder in which `item`, the name of one thing, is fetched, with what earlier runs have fetched of it.
+    pub fn downloads(&self, part: Part, item: &str) -> Result<Downloads, PublishError> {
+        let home = self.layout().part(part).join(Layout::DOWNLOADS);
+        let own = home.join(self.guard.claim());
+        let path = own.join(item);
+        clear(self.layout(), &path)?;
+        self.guard.check()?;
+        for folder in [&home, &own, &path] {
+            private_folder(folder)?;
+        }
+        for entry in fs::read_dir(&home)? {
+            let entry = entry?;
+            if entry.path() != own {
+                self.take_over(part, &entry.path(), item, &path)?;
+            }
+        }
+        Ok(Downloads { path })
+    }
+
+    /// Copies what another holder has of `item` to `to`, and removes his. He writes into what has no name any more.
+    fn take_over(&self, part: Part, other: &Path, item: &str, to: &Path) -> Result<(), PublishError> {
+        let theirs = other.join(item);
+        let is_old = || -> io::Result<bool> {
+            let modified = fs::symlink_metadata(other)?.modified()?;
+            Ok(modified.elapsed().is_ok_and(|age| age > KEPT))
+        };
+        let aside = self.stage(part)?;
+        let aside = aside.path().join("left");
+        match fs::symlink_metadata(&theirs) {
+            Ok(meta) if meta.is_dir() => {
+                fs::rename(&theirs, &aside)?;
+                copy(&aside, to)?;
+                left::discard(&aside)?;
+                let _ = std::fs::remove_dir(other); // if that was all
+            }
+            _ if is_old()? => {
+                fs::rename(other, &aside)?;
+                left::discard(&aside)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Copies the files of a folder that are longer than those of the same name in `to`.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        let own = entry.metadata()?;
+        let is_longer = fs::symlink_metadata(&target).map_or(true, |there| there.len() < own.len());
+        if own.is_file() && is_longer {
+            fs::copy(entry.path(), &target)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::SiteGuard;
+    use crate::publish::Policy;
+
+    #[test]
+    fn what_an_earlier_run_fetched_is_there_again_as_a_copy() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path());
+        let with = |work: &dyn Fn(&Publisher<'_>)| {
+            let guard = SiteGuard::take(&layout).unwrap();
+            work(&Publisher::new(&guard, Policy::default()).unwrap());
+        };
+        let first = std::cell::RefCell::new(None);
+        with(&|publisher| {
+            for item in ["a.sif", "b.sif"] {
+                let downloads = publisher.downloads(Part::Images, item).unwrap();
+                let file = fs::File::create(downloads.path().join("blob.partial")).unwrap();
+                *first.borrow_mut() = Some(file);
+                fs::write(downloads.path().join("blob.partial"), "half").unwrap();
+            }
+        });
+        with(&|publisher| {
+            let again = publisher.downloads(Part::Images, "b.sif").unwrap();
+            let file = again.path().join("blob.partial");
+            assert_eq!(fs::read_to_string(&file).unwrap(), "half");
+            // Who was only paused goes on.
+            io::Write::write_all(&mut first.borrow_mut().take().unwrap(), b"garbage").unwrap();
+            assert_eq!(fs::read_to_string(&file).unwrap(), "half");
+            again.remove().unwrap();
+        });
+        with(&|publisher| {
+            let other = publisher.downloads(Part::Images, "a.sif").unwrap();
+            assert!(other.path().join("blob.partial").exists());
+            let none = publisher.downloads(Part::Images, "b.sif").unwrap();
+            assert_eq!(fs::read_dir(none.path()).unwrap().count(), 0);
+            for downloads in [other, none] {
+                downloads.remove().unwrap();
+            }
+            let home = layout.images().join(Layout::DOWNLOADS);
+            assert_eq!(fs::read_dir(home).unwrap().count(), 0);
+            assert_eq!(fs::read_dir(layout.staging(Part::Images)).unwrap().count(), 0);
+        });
+    }
+}
