@@ -4,11 +4,12 @@ mod work;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use bf_core::catalog::{self, Catalog};
 use bf_core::publish::Publisher;
 use bf_core::report::{Exit, Failure, Report, human_bytes, table};
-use bf_core::site::{Locked, Part};
+use bf_core::site::{Locked, LockedImage, Part};
 use serde::Serialize;
 
 use crate::image;
@@ -159,7 +160,7 @@ pub(crate) fn apply(
 }
 
 /// The catalogue follows what was changed, by us or by somebody else since the last run.
-fn keep_catalog(publisher: &Publisher<'_>, locked: &Locked, changed: bool) -> Result<(), Failure> {
+pub(crate) fn keep_catalog(publisher: &Publisher<'_>, locked: &Locked, changed: bool) -> Result<(), Failure> {
     if changed || Catalog::open(publisher.layout()).is_err() {
         catalog::write(publisher, locked)?;
     }
@@ -174,12 +175,24 @@ fn entered(locked: &mut Locked, name: String, put: image::Put) -> Option<String>
     is_same.then_some(why)
 }
 
-/// Publishes site.lock, unless it is as it was.
-fn write_lock(publisher: &Publisher<'_>, locked: &Locked) -> Result<(), Failure> {
-    let path = publisher.layout().site_lock();
+/// Publishes site.lock, unless it is as it was. Files of images that lose their name by it are marked with the time, from which
+/// `image prune` counts.
+pub(crate) fn write_lock(publisher: &Publisher<'_>, locked: &Locked) -> Result<(), Failure> {
+    let layout = publisher.layout();
+    let path = layout.site_lock();
     let text = locked.text()?;
-    if fs_err::read_to_string(&path).ok().as_deref() != Some(&text) {
-        publisher.file(Part::Top, &path, text.as_bytes())?;
+    if fs_err::read_to_string(&path).ok().as_deref() == Some(&text) {
+        return Ok(());
+    }
+    let before = Locked::load(layout)?;
+    publisher.file(Part::Top, &path, text.as_bytes())?;
+    let named: Vec<String> = locked.images.values().map(LockedImage::store_name).collect();
+    for nameless in before.images.values().map(LockedImage::store_name).filter(|name| !named.contains(name)) {
+        match fs_err::File::open(layout.image_store().join(nameless)) {
+            Ok(file) => file.set_modified(SystemTime::now())?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ mod drift;
 mod engine;
 mod image;
 mod import;
+mod in_use;
 mod locate;
 mod locked;
 mod plan;

@@ -105,7 +105,7 @@ impl LockedImage {
 
     /// The name of its file in the store.
     pub fn store_name(&self) -> String {
-        format!("{}-{}.sif", self.digest12(), self.compression)
+        format!("{}-{}.sif", self.digest12(), self.compression.replace(':', ""))
     }
 }
 

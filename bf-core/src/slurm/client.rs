@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::program::Programs;
 use super::{
-    JobFacts, JobId, NodeFacts, PartitionFacts, QueuedJob, SlurmError, accounting, job, node, partition,
-    queue,
+    JobFacts, JobId, NodeFacts, PartitionFacts, QueuedJob, SlurmError, accounting, config, job, node,
+    partition, queue,
 };
 use crate::settings::Environment;
 
@@ -65,12 +65,25 @@ impl Slurm {
         queue::read(&said.output()?, &mark)
     }
 
-    /// The jobs of everybody whose jobs Slurm shows us. One that cannot be understood is passed over: it is other people's.
-    pub fn queue_of_all(&self) -> Result<Vec<QueuedJob>, SlurmError> {
+    /// The jobs of everybody whose jobs Slurm shows us, on this host's cluster or on those named. One that cannot be understood is
+    /// passed over: it is other people's.
+    pub fn queue_of_all(&self, clusters: &[String]) -> Result<Vec<QueuedJob>, SlurmError> {
         let mark = queue::mark()?;
-        let arguments = queue::arguments(&mark);
+        let mut arguments = queue::arguments(&mark);
+        if !clusters.is_empty() {
+            arguments.push(format!("--clusters={}", clusters.join(",")));
+        }
         let output = self.programs.ask("squeue", arguments.iter().map(String::as_str))?.output()?;
         Ok(queue::read_leniently(&output, &mark))
+    }
+
+    /// Whether Slurm keeps other people's jobs from us (`PrivateData=jobs`). Root sees all.
+    pub fn hides_jobs(&self) -> Result<bool, SlurmError> {
+        if nix::unistd::geteuid().is_root() {
+            return Ok(false);
+        }
+        let output = self.programs.ask("scontrol", ["show", "config"])?.output()?;
+        Ok(config::hides_jobs(&output, &crate::host::user()))
     }
 
     /// What Slurm's controller knows of a job; `None` when it has forgotten it, or never knew it.

@@ -7,6 +7,7 @@
 mod accounting;
 mod client;
 mod comment;
+mod config;
 mod directive;
 mod error;
 mod id;

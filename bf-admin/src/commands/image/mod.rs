@@ -2,7 +2,9 @@
 
 mod import;
 mod ls;
+mod prune;
 mod pull;
+mod rm;
 
 use bf_core::image::Reference;
 use bf_core::report::{Exit, Failure};
@@ -20,6 +22,10 @@ pub(crate) enum Image {
     Import(import::Import),
     /// List the images of the cache
     Ls,
+    /// Take the names of images away; their files stay for jobs that run from them
+    Rm(rm::Rm),
+    /// Remove files of images that have no name any more and that no job uses
+    Prune(prune::Prune),
 }
 
 impl Image {
@@ -29,6 +35,8 @@ impl Image {
             Self::Pull(pull) => pull.run(context),
             Self::Import(import) => import.run(context),
             Self::Ls => ls::run(context),
+            Self::Rm(rm) => rm.run(context),
+            Self::Prune(prune) => prune.run(context),
         }
     }
 }

@@ -145,7 +145,7 @@ fn every_reason_is_explained() {
 fn the_names_and_comments_of_others_are_only_names_and_comments() {
     for captured in Captured::all() {
         let replay = captured.replay("queue-of-all");
-        let jobs = replay.slurm().unwrap().queue_of_all().unwrap();
+        let jobs = replay.slurm().unwrap().queue_of_all(&[]).unwrap();
         replay.was_asked();
         let bobs: Vec<_> = jobs.iter().filter(|job| job.user == "bob").collect();
         assert_eq!(bobs.len(), 5, "{}", captured.version);
