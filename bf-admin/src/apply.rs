@@ -87,6 +87,16 @@ fn named(action: &Action, failure: Failure) -> Failure {
     Failure { message: format!("model {}: {}", action.name, failure.message), ..failure }
 }
 
+/// What a table says of an action: why it failed, why it was skipped, or what it is about.
+fn why(action: &Action) -> String {
+    match (&action.message, action.reason) {
+        (Some(message), _) => clause(message),
+        (None, None) => action.detail.clone(),
+        (None, Some(reason)) if action.detail.is_empty() => reason.told().to_owned(),
+        (None, Some(reason)) => format!("{}: {}", reason.told(), action.detail),
+    }
+}
+
 /// As much of a message as a table has room for: its first line, or what of it ends where a clause does.
 fn clause(message: &str) -> String {
     const WIDTH: usize = 70;
@@ -119,14 +129,15 @@ impl Report for Done {
         writeln!(out, "cache: {}", self.cache.display())?;
         let rows = self.actions.iter().map(|action| {
             vec![
-                action.state.unwrap_or(action.change.name()).to_owned(),
+                action.state.name().to_owned(),
+                action.change.name().to_owned(),
                 action.kind.to_owned(),
                 action.name.clone(),
                 action.bytes.map(human_bytes).unwrap_or_default(),
-                action.message.as_deref().map_or_else(|| action.detail.clone(), clause),
+                why(action),
             ]
         });
-        table(out, &["ACTION", "KIND", "NAME", "SIZE", "DETAIL"], rows)?;
+        table(out, &["STATE", "ACTION", "KIND", "NAME", "SIZE", "DETAIL"], rows)?;
         match (self.failures.len(), self.changed, self.dry_run) {
             (0, 0, _) => writeln!(out, "nothing to do"),
             (0, changed, true) => writeln!(out, "{} to be done", changes(changed)),

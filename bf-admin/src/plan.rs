@@ -22,7 +22,7 @@ use crate::engine::Interpreter;
 use crate::image::{self, Maker};
 use crate::import::Source;
 use crate::present::{Disk, ModelFacts, Present};
-use crate::toolkit::Beside;
+use crate::toolkit::{Beside, PROGRAM};
 
 /// What `--only` chooses from, in the order of the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -76,10 +76,59 @@ impl Change {
     }
 }
 
+/// What became of one thing, or would.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Outcome {
+    /// It is to be done.
+    Planned,
+    /// It was done.
+    Done,
+    /// Nothing was done, for a reason.
+    Skipped,
+    /// It could not be done.
+    Failed,
+}
+
+impl Outcome {
+    /// The word for it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Done => "done",
+            Self::Skipped => "skipped",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Why nothing is done. No step needs another one, so that none is skipped for the failure of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Skip {
+    /// It is as it should be, or nothing that we know of could make it better.
+    Unchanged,
+    /// `--only` leaves it out.
+    NotSelected,
+    /// This version cannot provide it.
+    NotProvidedYet,
+}
+
+impl Skip {
+    /// The reason for people.
+    pub(crate) fn told(self) -> &'static str {
+        match self {
+            Self::Unchanged => "unchanged",
+            Self::NotSelected => "not selected by --only",
+            Self::NotProvidedYet => "this version cannot provide it yet",
+        }
+    }
+}
+
 /// One line of a plan, and of the report of what was done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Action {
-    /// `toolkit`, `specs`, `engine`, `image`, `model`, `site`.
+    /// `toolkit`, `specs`, `engine`, `image`, `model`, `tigerflow`, `ondemand`, `site`.
     pub(crate) kind: &'static str,
     /// Its name.
     pub(crate) name: String,
@@ -90,9 +139,14 @@ pub(crate) struct Action {
     pub(crate) detail: String,
     /// How much is written, where that is known beforehand.
     pub(crate) bytes: Option<u64>,
-    /// `failed`, or nothing.
+    /// What became of it.
+    pub(crate) state: Outcome,
+    /// Why it was skipped.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) state: Option<&'static str>,
+    pub(crate) reason: Option<Skip>,
+    /// The code of its failure, for scripts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) code: Option<&'static str>,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) message: Option<String>,
@@ -159,7 +213,9 @@ impl Step {
             change,
             detail: detail.into(),
             bytes: None,
-            state: None,
+            state: Outcome::Planned,
+            reason: None,
+            code: None,
             message: None,
             hint: None,
         };
@@ -167,7 +223,16 @@ impl Step {
     }
 
     pub(crate) fn keep(kind: &'static str, name: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::new(kind, name, Change::Keep, detail, Task::Keep)
+        let mut step = Self::new(kind, name, Change::Keep, detail, Task::Keep);
+        step.action.skip(Skip::Unchanged);
+        step
+    }
+
+    /// What is declared and not done, whatever the cache has of it.
+    pub(crate) fn skip(kind: &'static str, name: impl Into<String>, reason: Skip) -> Self {
+        let mut step = Self::keep(kind, name, "");
+        step.action.skip(reason);
+        step
     }
 
     pub(crate) fn fail(
@@ -203,14 +268,19 @@ impl Step {
 impl Action {
     /// Marks it as failed.
     pub(crate) fn fail(&mut self, failure: &Failure) {
-        self.state = Some("failed");
+        (self.state, self.reason, self.code) = (Outcome::Failed, None, Some(failure.code));
         self.message = Some(failure.message.clone());
         self.hint.clone_from(&failure.hint);
     }
 
+    /// Marks it as skipped.
+    pub(crate) fn skip(&mut self, reason: Skip) {
+        (self.state, self.reason) = (Outcome::Skipped, Some(reason));
+    }
+
     /// Whether it changes something, or did.
     pub(crate) fn changes(&self) -> bool {
-        self.change != Change::Keep && self.state.is_none()
+        matches!(self.state, Outcome::Planned | Outcome::Done)
     }
 }
 
@@ -235,9 +305,18 @@ fn repair(declared: &Declared, drift: &Drift) -> Step {
 fn content(declared: &Declared, locked: &Locked, present: &Present, only: &[Section]) -> Vec<Step> {
     let wanted = |section| only.is_empty() || only.contains(&section);
     let mut steps = Vec::new();
-    steps.extend(present.toolkit.as_ref().filter(|_| wanted(Section::Toolkit)).map(toolkit::step));
+    let left_out = |steps: &mut Vec<Step>, kind, names: &mut dyn Iterator<Item = String>| {
+        steps.extend(names.map(|name| Step::skip(kind, name, Skip::NotSelected)));
+    };
+    if wanted(Section::Toolkit) {
+        steps.extend(present.toolkit.as_ref().map(toolkit::step));
+    } else {
+        left_out(&mut steps, "toolkit", &mut [PROGRAM.to_owned()].into_iter());
+    }
     if wanted(Section::Specs) {
         steps.push(specs(present));
+    } else {
+        left_out(&mut steps, "specs", &mut [SPECS.to_owned()].into_iter());
     }
     if wanted(Section::Images) {
         steps.extend(
@@ -246,27 +325,46 @@ fn content(declared: &Declared, locked: &Locked, present: &Present, only: &[Sect
                 .iter()
                 .map(|(name, facts)| images::step(name, facts, present.update_images.contains(name))),
         );
+    } else {
+        left_out(&mut steps, "image", &mut declared.images.keys().cloned());
     }
     if wanted(Section::Models) {
         steps.extend(declared.models.iter().filter_map(|wanted| {
             let commit = locked.models.get(&wanted.repo.to_string()).map(|own| own.commit.as_str());
             Some(model(wanted, commit, present.models.get(&wanted.repo)?))
         }));
+    } else {
+        left_out(&mut steps, "model", &mut declared.models.iter().map(|model| model.repo.to_string()));
     }
     if wanted(Section::Engines) {
         steps.extend(declared.engines.iter().filter_map(|(id, wanted)| {
             Some(engines::step(id, wanted, locked.engines.get(id), present.engines.get(id)?))
         }));
+    } else {
+        left_out(&mut steps, "engine", &mut declared.engines.keys().cloned());
     }
+    steps.extend(later(declared).map(|(kind, name)| Step::skip(kind, name, Skip::NotProvidedYet)));
     if wanted(Section::Site) {
         steps.push(site(declared, present));
+    } else {
+        left_out(&mut steps, "site", &mut [SITE.to_owned()].into_iter());
     }
     steps
 }
 
+/// Kind and name of what is declared and this version cannot provide.
+pub(crate) fn later(declared: &Declared) -> impl Iterator<Item = (&'static str, String)> + use<> {
+    let tigerflow = declared.tigerflow.as_ref().map(|_| ("tigerflow", "tigerflow".to_owned()));
+    let ondemand = declared.ondemand.as_ref().map(|app| ("ondemand", app.name.clone()));
+    tigerflow.into_iter().chain(ondemand)
+}
+
+const SPECS: &str = "resource_specs.yaml";
+const SITE: &str = "site.yaml";
+
 fn specs(present: &Present) -> Step {
     const KIND: &str = "specs";
-    const NAME: &str = "resource_specs.yaml";
+    const NAME: &str = SPECS;
     let specs = &present.specs;
     match &specs.source {
         Some((_, Err(failure))) => Step::fail(KIND, NAME, Change::Publish, failure),
@@ -284,7 +382,7 @@ fn specs(present: &Present) -> Step {
 
 fn site(declared: &Declared, present: &Present) -> Step {
     const KIND: &str = "site";
-    const NAME: &str = "site.yaml";
+    const NAME: &str = SITE;
     if present.site_is_copy {
         return Step::keep(KIND, NAME, "the cache's own");
     }

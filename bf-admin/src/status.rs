@@ -2,6 +2,7 @@
 
 mod engines;
 mod images;
+mod later;
 mod toolkit;
 
 use std::collections::BTreeSet;
@@ -18,6 +19,7 @@ use serde::Serialize;
 use crate::drift::{self, Drift};
 use crate::import;
 use crate::locate::Site;
+use crate::plan::Skip;
 use crate::present::{self, Depth, Disk, Present};
 use crate::session;
 
@@ -35,12 +37,14 @@ pub(crate) enum State {
     Damaged,
     /// There, and not declared: somebody else's business.
     Unmanaged,
+    /// It belongs on another host than this one.
+    Elsewhere,
 }
 
 /// One thing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Item {
-    /// `toolkit`, `specs`, `engine`, `image`, `model`, `site`, `permissions`.
+    /// `toolkit`, `specs`, `engine`, `image`, `model`, `tigerflow`, `ondemand`, `site`, `permissions`.
     pub(crate) kind: &'static str,
     /// Its name.
     pub(crate) name: String,
@@ -52,12 +56,20 @@ pub(crate) struct Item {
     pub(crate) path: PathBuf,
     /// What mends it.
     pub(crate) hint: Option<String>,
+    /// Why it does not count, whatever its state: what this version cannot provide must not keep a site from ever being in sync.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<Skip>,
 }
 
 impl Item {
+    /// Whether there is nothing to mend.
+    fn is_fine(&self) -> bool {
+        self.reason.is_some() || fine(self.state)
+    }
+
     /// Adds what mends it, when there is something to mend.
     fn mended_by(mut self, hint: impl FnOnce() -> String) -> Self {
-        if !fine(self.state) && self.hint.is_none() {
+        if !self.is_fine() && self.hint.is_none() {
             self.hint = Some(hint());
         }
         self
@@ -72,7 +84,7 @@ pub(crate) struct Status {
 }
 
 impl Status {
-    /// Whether everything that is declared is there, and as it should be.
+    /// Whether everything that is declared is there, and as it should be, but for what this version cannot provide.
     pub(crate) fn in_sync(&self) -> bool {
         self.in_sync
     }
@@ -92,17 +104,27 @@ impl Report for Status {
                 said.push(hint);
             }
         }
-        writeln!(out, "{}", if self.in_sync { "in sync" } else { "not in sync" })
+        let left_out: Vec<&str> = self
+            .items
+            .iter()
+            .filter(|item| item.reason == Some(Skip::NotProvidedYet))
+            .map(|item| item.kind)
+            .collect();
+        let verdict = if self.in_sync { "in sync" } else { "not in sync" };
+        match left_out.as_slice() {
+            [] => writeln!(out, "{verdict}"),
+            _ => writeln!(out, "{verdict}, but for what this version cannot provide: {}", left_out.join(", ")),
+        }
     }
 
     fn quiet(&self, out: &mut dyn Write) -> io::Result<()> {
-        let mut off = self.items.iter().filter(|item| !fine(item.state));
+        let mut off = self.items.iter().filter(|item| !item.is_fine());
         off.try_for_each(|item| writeln!(out, "{} {}", item.kind, item.name))
     }
 }
 
 fn fine(state: State) -> bool {
-    matches!(state, State::Present | State::Unmanaged)
+    matches!(state, State::Present | State::Unmanaged | State::Elsewhere)
 }
 
 /// Compares everything.
@@ -117,12 +139,13 @@ pub(crate) fn of(site: &Site, program: &Path, depth: Depth) -> Result<Status, Fa
     engines::engines(&mut items, layout, declared, &locked, depth);
     images::images(&mut items, layout, declared, &locked, depth);
     models(&mut items, layout, declared, &locked, depth);
+    later::later(&mut items, layout, declared);
     items.push(site_yaml(layout, declared, &present).mended_by(|| setup(Depth::Quick)));
     if layout.root().is_dir() {
         let drifts = drifts(&mut items, site, &locked)?;
         permissions(&mut items, site, &drifts)?;
     }
-    Ok(Status { in_sync: items.iter().all(|item| fine(item.state)), items })
+    Ok(Status { in_sync: items.iter().all(Item::is_fine), items })
 }
 
 /// The command that repairs what was found at this depth.
@@ -145,7 +168,7 @@ fn item(
     state: State,
     detail: impl Into<String>,
 ) -> Item {
-    Item { kind, name: name.into(), state, detail: detail.into(), path, hint: None }
+    Item { kind, name: name.into(), state, detail: detail.into(), path, hint: None, reason: None }
 }
 
 fn specs(layout: &Layout, present: &Present) -> Item {

@@ -50,7 +50,7 @@ enum Audience {
 /// Who should see what is at `path` below the cache: private are the folders of writers, and the audit log; `closed` are for a group.
 fn audience(layout: &Layout, closed: &[PathBuf], path: &Path) -> Audience {
     let relative = layout.relative(path);
-    let private = [Layout::STAGING, Layout::DOWNLOADS, ".locks", Layout::QUARANTINE];
+    let private = [Layout::STAGING, Layout::DOWNLOADS, ".locks", Layout::QUARANTINE, Layout::VERIFY];
     if relative.components().any(|part| private.iter().any(|name| part.as_os_str() == *name)) {
         Audience::Owner
     } else if path == layout.audit() {

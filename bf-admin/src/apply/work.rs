@@ -16,7 +16,7 @@ use bf_core::site::{Layout, Locked, LockedEngine, LockedImage, LockedModel, Part
 use nix::unistd::Gid;
 
 use super::{entered, write_lock};
-use crate::plan::{Action, Change, Step, Task};
+use crate::plan::{Action, Change, Outcome, Skip, Step, Task};
 use crate::progress::Display;
 use crate::{drift, engine, image, import, locked, space, toolkit};
 
@@ -238,8 +238,13 @@ impl Work<'_, '_> {
                 Some(failure)
             }
             Ok(kept) => {
-                if let Some(kept) = kept {
-                    (action.change, action.detail) = (Change::Keep, kept);
+                match kept {
+                    Some(kept) => {
+                        (action.change, action.detail) = (Change::Keep, kept);
+                        action.skip(Skip::Unchanged);
+                    }
+                    None if action.state == Outcome::Planned => action.state = Outcome::Done,
+                    None => {}
                 }
                 self.display.finish(number);
                 None

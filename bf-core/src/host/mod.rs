@@ -27,6 +27,9 @@ pub fn user() -> String {
 
 /// Gives the calling thread, and those it makes, little priority: long work that nobody waits for at a desk. Where that is not allowed, it
 /// goes on as it is.
+///
+/// Of the disks as well: a thread that was given no I/O priority of its own has one by its niceness, best effort 6 of 0 to 7, where the
+/// scheduler of the disk keeps to priorities (`ioprio_set(2)`).
 pub fn be_nice() {
     let _ = rustix::process::nice(10);
 }

@@ -58,6 +58,12 @@ impl Walk<'_> {
                     .warning("not_obeyed_yet", format!("nothing obeys `{path}` in this version"))
                     .with_hint("it is kept in the cache's copy of the file, and has no effect"),
             ),
+            By::Later => self.reader.note(
+                entry
+                    .at
+                    .warning("not_provided_yet", format!("this version cannot provide `{path}` yet"))
+                    .with_hint("`setup` skips it, and keeps it in the cache's copy of the file for a newer bf-admin"),
+            ),
             By::Refused => self.reader.note(
                 entry
                     .at

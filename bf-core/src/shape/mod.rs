@@ -85,6 +85,8 @@ pub enum By {
     User,
     /// Nobody in this version: it is kept, and a warning says so.
     Nobody,
+    /// Nobody in this version, of a whole section: a warning says so, `setup` skips it, and `status` does not take it for a fault.
+    Later,
     /// Nobody in this version, and without it the cache would not be what was declared: an error.
     Refused,
 }

@@ -36,6 +36,7 @@ fn of_key(key: &Key) -> Value {
     let note = match key.by {
         By::Admin | By::User => "",
         By::Nobody => " (nothing obeys it yet)",
+        By::Later => " (skipped in this version)",
         By::Refused => " (not supported yet)",
     };
     object.insert("description".into(), format!("{}{note}", key.doc).into());

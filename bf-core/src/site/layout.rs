@@ -50,6 +50,9 @@ impl Layout {
     /// Name of the folder inside each part for what somebody else put there. 0700.
     pub const QUARANTINE: &str = ".quarantine";
 
+    /// Name of the folder for what a check that reads every byte has behind it. 0700.
+    pub const VERIFY: &str = ".verify";
+
     /// The layout of the cache at `root`, which should be absolute.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
@@ -141,6 +144,11 @@ impl Layout {
     /// One line for every command that changed something or was refused. 0640.
     pub fn audit(&self) -> PathBuf {
         self.root.join("audit.jsonl")
+    }
+
+    /// What `status --full` has read and found right, for the next one where it was interrupted. 0700.
+    pub fn verify(&self) -> PathBuf {
+        self.root.join(Self::VERIFY)
     }
 
     /// Locks of writers. 0700, so that no reader can hold one.

@@ -45,9 +45,23 @@ fn the_file_mode_is_one_of_two_however_it_is_written() {
 
 #[test]
 fn what_cannot_be_provided_is_refused_and_nothing_unknown_passes() {
-    let text = "schema: 2\ncache_dir: /c\ntigerflow: {ml: true}\nmodles: []\nmodels:\n  - repo: ../../x\n";
+    let text = "schema: 2\ncache_dir: /c\nmodles: []\nmodels:\n  - repo: ../../x\n    revision: main\n";
     let found = parse(text).unwrap_err();
-    assert_eq!(found, ["1:9 out_of_range", "3:1 not_supported", "4:1 unknown_key", "6:11 invalid_model_id"]);
+    assert_eq!(found, ["1:9 out_of_range", "3:1 unknown_key", "5:11 invalid_model_id", "6:5 not_supported"]);
+}
+
+#[test]
+fn whole_sections_that_cannot_be_provided_yet_are_read_and_told() {
+    let text = "schema: 1\ncache_dir: /c\ntigerflow: {version: 1.2.0, ml: false}\nondemand: {apps_dir: apps, session: {cpus: 4}}\n";
+    let (declared, warnings) = Declared::parse(text, Path::new("/site/site.yaml")).unwrap();
+    let codes: Vec<_> = warnings.iter().map(|warning| (warning.line, warning.code)).collect();
+    assert_eq!(codes, [(Some(3), "not_provided_yet"), (Some(4), "not_provided_yet")]);
+    let tigerflow = declared.tigerflow.unwrap();
+    assert_eq!((tigerflow.version.as_deref(), tigerflow.ml, tigerflow.keep), (Some("1.2.0"), false, 2));
+    let ondemand = declared.ondemand.unwrap();
+    assert_eq!((ondemand.apps_dir.as_path(), ondemand.session.cpus), (Path::new("/site/apps"), 4));
+    let (declared, warnings) = Declared::parse("schema: 1\ncache_dir: /c\ntigerflow:\n", Path::new("/s")).unwrap();
+    assert_eq!((declared.tigerflow, warnings), (None, vec![]), "nothing is nothing");
 }
 
 #[test]
