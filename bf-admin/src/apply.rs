@@ -211,7 +211,7 @@ pub(crate) fn write_lock(publisher: &Publisher<'_>, locked: &Locked) -> Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Change;
+    use crate::plan::{Change, Skip};
 
     fn text(done: &Done) -> String {
         let mut out = Vec::new();
@@ -226,6 +226,9 @@ mod tests {
         let missing = Failure::new(Exit::Unreachable, "apptainer_not_found", "neither is in PATH");
         let steps = vec![
             Step::new("site", "site.yaml", Change::Publish, "", Task::Site(String::new())),
+            Step::keep("specs", "resource_specs.yaml", "the cache's own"),
+            Step::keep("engine", "e", ""),
+            Step::skip("engine", "f", Skip::NotSelected),
             Step::fail("model", "org/name", Change::Import, &damaged),
             Step::fail("image", "a", Change::Pull, &missing),
             Step::fail("image", "b", Change::Pull, &missing),
@@ -233,8 +236,20 @@ mod tests {
         let done = Done::planned(steps, "/c".into());
         let shown = text(&done);
         assert!(shown.ends_with("\n1 change to be done, 3 would fail\n"), "{shown}");
-        assert!(shown.lines().all(|line| line.len() < 110), "{shown}");
+        assert!(shown.lines().all(|line| line.len() < 120), "{shown}");
         assert!(shown.contains("cannot be imported: it is cut off\n"), "{shown}");
+        let line = |name: &str| {
+            let line = shown.lines().find(|line| line.split_whitespace().nth(3) == Some(name)).unwrap();
+            line.split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(line("site.yaml"), "planned publish site site.yaml");
+        assert_eq!(
+            line("resource_specs.yaml"),
+            "skipped keep specs resource_specs.yaml unchanged: the cache's own"
+        );
+        assert_eq!(line("e"), "skipped keep engine e unchanged");
+        assert_eq!(line("f"), "skipped keep engine f not selected by --only");
+        assert_eq!(line("b"), "failed pull image b neither is in PATH");
         let told: Vec<_> = told(&done.failures).map(|failure| failure.message.as_str()).collect();
         assert_eq!(told.len(), 2);
         assert!(told[0].starts_with("model org/name: /data/") && told[0].ends_with(" and on"), "{told:?}");

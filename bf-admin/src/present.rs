@@ -1,8 +1,10 @@
 //! What is on disk: compared with site.lock by sizes and links, or by every digest.
 
 pub(crate) mod ahead;
+mod journal;
 mod models;
 
+pub(crate) use journal::Journal;
 pub(crate) use models::{loadable, locked_blobs, locked_model, source};
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -113,7 +113,9 @@ impl Report for Status {
         let verdict = if self.in_sync { "in sync" } else { "not in sync" };
         match left_out.as_slice() {
             [] => writeln!(out, "{verdict}"),
-            _ => writeln!(out, "{verdict}, but for what this version cannot provide: {}", left_out.join(", ")),
+            _ => {
+                writeln!(out, "{verdict}, but for what this version cannot provide: {}", left_out.join(", "))
+            }
         }
     }
 

@@ -20,6 +20,7 @@ mod life;
 mod locked;
 mod parallel;
 mod refusals;
+mod resume;
 mod rules;
 mod secrets;
 mod setup;

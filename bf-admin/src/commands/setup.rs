@@ -15,6 +15,7 @@ use crate::drift;
 use crate::locate::{self, Site};
 use crate::locked;
 use crate::plan::{Section, Step, plan};
+use crate::present::ahead::{self, Reading};
 use crate::present::{self, Ask, Depth};
 use crate::printer;
 use crate::session::{self, Make};
@@ -36,7 +37,7 @@ pub(crate) struct Setup {
     /// Bring back exactly what site.lock has, and resolve nothing anew
     #[arg(long, conflicts_with = "update")]
     locked: bool,
-    /// Compare the SHA-256 of every file in site.lock as well, and repair what differs
+    /// Compare the SHA-256 of every file in site.lock as well, several at a time and with little priority, and repair what differs
     #[arg(long)]
     full: bool,
     /// Reach the registries of images by plain HTTP
@@ -99,6 +100,20 @@ impl Setup {
             https: !self.no_https,
             only: &self.only,
         };
+        if self.full {
+            // What is not declared is not looked at either.
+            let files = ahead::files(&site.layout, locked, |section, name| {
+                let declared = &site.declared;
+                let is_declared = match section {
+                    Section::Images => declared.images.contains_key(name),
+                    Section::Engines => declared.engines.contains_key(name),
+                    Section::Models => declared.models.iter().any(|model| model.repo.to_string() == name),
+                    Section::Toolkit | Section::Specs | Section::Site => true,
+                };
+                is_declared && (self.only.is_empty() || self.only.contains(&section))
+            });
+            ahead::read(files, &Reading { threads: None, resume: None, printer: context.printer });
+        }
         if !self.locked {
             let present = present::gather(site, locked, &ask)?;
             return Ok(space::fit(&site.layout, plan(&site.declared, locked, &present, &self.only)));

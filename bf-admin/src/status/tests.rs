@@ -439,3 +439,27 @@ fn run(context: &Context, words: &[&str]) -> Result<bf_core::report::Exit, Failu
     let (_, command) = crate::cli::parse(&words).unwrap();
     crate::commands::run(context, command)
 }
+
+#[test]
+fn what_this_version_cannot_provide_is_told_and_does_not_count() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = site(dir.path());
+    let text = format!("{}tigerflow: {{ml: true}}\nondemand: {{apps_dir: apps}}\n", made.declared.text);
+    fs_err::write(&made.declared.path, text).unwrap();
+    let site = locate::site(&testing::context(Some(&made.declared.path), None)).unwrap();
+    assert_eq!(setup(&site), 3);
+    assert_eq!(off(&site, Depth::Quick), ["tigerflow tigerflow Missing", "ondemand blackfish Elsewhere"]);
+    // Where there is Open OnDemand, its app is missing.
+    fs_err::create_dir(site.declared.path.with_file_name("apps")).unwrap();
+    assert_eq!(off(&site, Depth::Quick), ["tigerflow tigerflow Missing", "ondemand blackfish Missing"]);
+    let status = of(&site, &program(&site), Depth::Quick).unwrap();
+    assert!(status.in_sync());
+    let (mut shown, mut quiet) = (Vec::new(), Vec::new());
+    status.text(&mut shown).unwrap();
+    status.quiet(&mut quiet).unwrap();
+    let shown = String::from_utf8(shown).unwrap();
+    let verdict = "in sync, but for what this version cannot provide: tigerflow, ondemand\n";
+    assert!(shown.ends_with(verdict) && !shown.contains("hint"), "{shown}");
+    assert!(quiet.is_empty());
+    assert_eq!(setup(&site), 0, "and it is not done again");
+}

@@ -62,7 +62,9 @@ impl Walk<'_> {
                 entry
                     .at
                     .warning("not_provided_yet", format!("this version cannot provide `{path}` yet"))
-                    .with_hint("`setup` skips it, and keeps it in the cache's copy of the file for a newer bf-admin"),
+                    .with_hint(
+                        "`setup` skips it, and keeps it in the cache's copy of the file for a newer bf-admin",
+                    ),
             ),
             By::Refused => self.reader.note(
                 entry

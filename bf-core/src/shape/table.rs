@@ -16,7 +16,8 @@ fn rows(text: &mut String, map: &Map, path: &str, above: Option<By>) {
     for key in map.keys {
         let path = if path.is_empty() { key.name.to_owned() } else { format!("{path}.{}", key.name) };
         // What is in a section that nobody obeys is obeyed by nobody.
-        let by = above.filter(|above| matches!(above, By::Nobody | By::Later | By::Refused)).unwrap_or(key.by);
+        let by =
+            above.filter(|above| matches!(above, By::Nobody | By::Later | By::Refused)).unwrap_or(key.by);
         let who = match by {
             By::Admin => "bf-admin",
             By::User => "bf-user",

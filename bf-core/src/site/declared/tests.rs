@@ -60,7 +60,8 @@ fn whole_sections_that_cannot_be_provided_yet_are_read_and_told() {
     assert_eq!((tigerflow.version.as_deref(), tigerflow.ml, tigerflow.keep), (Some("1.2.0"), false, 2));
     let ondemand = declared.ondemand.unwrap();
     assert_eq!((ondemand.apps_dir.as_path(), ondemand.session.cpus), (Path::new("/site/apps"), 4));
-    let (declared, warnings) = Declared::parse("schema: 1\ncache_dir: /c\ntigerflow:\n", Path::new("/s")).unwrap();
+    let (declared, warnings) =
+        Declared::parse("schema: 1\ncache_dir: /c\ntigerflow:\n", Path::new("/s")).unwrap();
     assert_eq!((declared.tigerflow, warnings), (None, vec![]), "nothing is nothing");
 }
 
