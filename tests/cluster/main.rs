@@ -13,6 +13,7 @@ mod admin;
 mod ends;
 mod locks;
 mod parts;
+mod quota;
 mod rules;
 mod secrets;
 mod services;

@@ -57,6 +57,59 @@ fn a_dry_run_lists_what_the_real_run_then_does() {
     assert!(!acts(&told).is_empty());
 }
 
+#[test]
+fn every_item_says_what_became_of_it_and_why() {
+    let site = Site::new();
+    let dl = site.path().join("dl");
+    fs_err::create_dir(&dl).unwrap();
+    bf_test_kit::write_gguf(&dl.join("model.gguf"), 1).unwrap();
+    let text = "schema: 1\ncache_dir: cache\nmodels: [{repo: org/good, path: dl}, {repo: org/bad, path: none}]\n\
+        tigerflow: {ml: false}\nondemand: {apps_dir: apps}\n";
+    site.declare_text(text);
+    let warned = site.admin(["validate", "--json"]).code(0).json();
+    let codes: Vec<&str> =
+        warned["findings"].as_array().unwrap().iter().map(|one| one["code"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["path_not_found", "not_provided_yet", "not_provided_yet"]);
+    let states = |report: &Value| {
+        let actions = report["actions"].as_array().unwrap().iter();
+        let told = actions.map(|action| {
+            let text = |key: &str| action[key].as_str().unwrap_or_default().to_owned();
+            format!("{} {} {}{}", text("name"), text("state"), text("reason"), text("code"))
+        });
+        told.collect::<Vec<_>>()
+    };
+    let only = |words: &[&str]| site.admin(words).args(["--only", "models,site", "--json"]).code(1).json();
+    let left_out = |word: &str| {
+        [
+            "bf-user skipped not_selected".to_owned(),
+            "resource_specs.yaml skipped not_selected".to_owned(),
+            format!("org/good {word}"),
+            "org/bad failed file_not_found".to_owned(),
+            "tigerflow skipped not_provided_yet".to_owned(),
+            "blackfish skipped not_provided_yet".to_owned(),
+            format!("site.yaml {word}"),
+        ]
+    };
+    assert_eq!(states(&only(&["setup", "--dry-run"])), left_out("planned "));
+    assert_eq!(states(&only(&["setup"])), left_out("done "));
+
+    // Without the one that fails there is nothing that a site could mend.
+    site.declare_text(&text.replace(", {repo: org/bad, path: none}", ""));
+    let told = site.admin(["setup"]).code(0).stdout_contains("skipped  keep");
+    let told = told.stdout_contains("this version cannot provide it yet").stdout_contains("unchanged");
+    told.stderr_contains("this version cannot provide `tigerflow` yet");
+    let status = site.admin(["status", "--json"]).code(0).json();
+    assert_eq!(status["in_sync"], true, "{status}");
+    let items = status["items"].as_array().unwrap().iter().filter(|item| item["reason"].is_string());
+    let told: Vec<String> =
+        items.map(|item| format!("{} {} {}", item["kind"], item["state"], item["reason"])).collect();
+    assert_eq!(
+        told,
+        ["\"tigerflow\" \"missing\" \"not_provided_yet\"", "\"ondemand\" \"elsewhere\" \"not_provided_yet\""]
+    );
+    site.admin(["status"]).code(0).stdout_contains("in sync, but for what this version cannot provide");
+}
+
 /// What is to be done with what.
 fn acts(report: &Value) -> Vec<String> {
     let text = |action: &Value, key: &str| {

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::fs::Metadata;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -27,6 +27,9 @@ const OLDEST: i64 = 7 * 86_400;
 /// A file that was changed so shortly before the check, in seconds of the file server, is read again: another change within the same tick of
 /// its clock could not be seen.
 const TICK: i64 = 2;
+
+/// What group and others may do.
+const OTHERS: u32 = 0o077;
 
 const HEADER: &str = "{\"schema\":1}";
 
@@ -174,7 +177,7 @@ fn private(folder: &Path, owner: u32) -> io::Result<()> {
 /// Whether only those could write to it who can change the cache anyway.
 fn is_private(metadata: &Metadata, owner: u32) -> bool {
     let known = [owner, 0, geteuid().as_raw()];
-    known.contains(&metadata.uid()) && metadata.permissions().mode() & 0o077 == 0
+    known.contains(&metadata.uid()) && metadata.mode() & OTHERS == 0
 }
 
 /// Gives what root has made in somebody else's cache to him. Where that is not allowed, it stays root's, and he begins one of his own.

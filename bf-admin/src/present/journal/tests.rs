@@ -1,5 +1,7 @@
 //! The journal against kills, and against those who would have their lines believed.
 
+use std::os::unix::fs::PermissionsExt;
+
 use super::*;
 
 fn cache() -> (tempfile::TempDir, Layout) {
@@ -16,7 +18,9 @@ fn verified(inode: u64) -> Verified {
 /// Opens, notes these, and is killed.
 fn interrupted(layout: &Layout, inodes: &[u64]) -> usize {
     let (journal, known) = Journal::open(layout).unwrap();
-    inodes.iter().for_each(|inode| journal.note(&verified(*inode)));
+    for inode in inodes {
+        journal.note(&verified(*inode));
+    }
     known.len()
 }
 
