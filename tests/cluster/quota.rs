@@ -115,6 +115,15 @@ fn a_quota_that_is_used_up_is_named_and_nothing_is_half_made() {
     let items = status["items"].as_array().unwrap().iter().filter(|item| item["kind"] == "model");
     assert_eq!(items.map(|item| item["state"].as_str().unwrap()).collect::<Vec<_>>(), ["present", "present"]);
 
+    // Who may not write to the cache reads every byte of it just as well.
+    let words = ["bf-admin", "status", "--full", "--json", "--cache-dir", "/shared/quota/cache"];
+    let outcome = cache.0.program("alice@login", words).run();
+    assert_eq!(outcome.stderr, "", "{outcome}");
+    let items = outcome.json()["items"].as_array().unwrap().clone();
+    let models = items.iter().filter(|item| item["kind"] == "model");
+    assert_eq!(models.filter(|item| item["detail"] != "").count(), 2, "{outcome}");
+    cache.0.bash("login", &format!("ls -d {FOLDER}/cache/.verify")).code(2);
+
     let devices = || cache.0.bash("login", "losetup --noheadings --output BACK-FILE,NAME -a").code(0).stdout;
     assert!(devices().contains("quota.img"), "{}", devices());
     let cluster = cache.0;

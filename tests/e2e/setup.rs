@@ -70,7 +70,7 @@ fn every_item_says_what_became_of_it_and_why() {
     let codes: Vec<&str> =
         warned["findings"].as_array().unwrap().iter().map(|one| one["code"].as_str().unwrap()).collect();
     assert_eq!(codes, ["path_not_found", "not_provided_yet", "not_provided_yet"]);
-    let states = |report: &Value| {
+    let became = |report: &Value| {
         let actions = report["actions"].as_array().unwrap().iter();
         let told = actions.map(|action| {
             let text = |key: &str| action[key].as_str().unwrap_or_default().to_owned();
@@ -90,8 +90,8 @@ fn every_item_says_what_became_of_it_and_why() {
             format!("site.yaml {word}"),
         ]
     };
-    assert_eq!(states(&only(&["setup", "--dry-run"])), left_out("planned "));
-    assert_eq!(states(&only(&["setup"])), left_out("done "));
+    assert_eq!(became(&only(&["setup", "--dry-run"])), left_out("planned "));
+    assert_eq!(became(&only(&["setup"])), left_out("done "));
 
     // Without the one that fails there is nothing that a site could mend.
     site.declare_text(&text.replace(", {repo: org/bad, path: none}", ""));
