@@ -24,3 +24,4 @@ pub mod spec;
 pub mod squashfs;
 pub mod template;
 pub mod tier;
+pub mod tls;

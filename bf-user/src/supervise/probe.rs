@@ -44,6 +44,7 @@ impl Looks {
 
 /// Takes the job from loading to ready, then watches it. Never returns; the supervisor aborts it.
 pub(super) async fn run(looks: Looks, socket: PathBuf, life: Arc<Life>, grace: Duration) {
+    bf_core::tls::install();
     let client = loop {
         // The client needs no file yet; that it cannot be built at all has not been seen.
         match reqwest::Client::builder().unix_socket(socket.as_path()).build() {
