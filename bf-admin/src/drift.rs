@@ -1,24 +1,27 @@
 //! What of the managed things was changed by hand besides their bytes: modes, owners, groups, links, and what nobody of us put among
 //! them. Each fault knows what mends it, exactly that and nothing else.
 
+mod audit;
 mod engine;
 mod look;
 mod mend;
 mod model;
 mod parts;
+mod readers;
 
+pub(crate) use audit::{audit, grouped};
 pub(crate) use mend::mend;
+pub(crate) use readers::{Aim, Closed, Readers, offer};
 
 use std::path::{Path, PathBuf};
 
+use bf_core::model::ModelId;
 use bf_core::publish::{Access, Policy};
 use bf_core::report::Failure;
-use bf_core::site::{Access as Readers, Declared, DeclaredModel, Layout, Locked, Part};
-use nix::unistd::Gid;
+use bf_core::site::{Access as For, Declared, Layout, Locked, Part};
 
 use crate::plan::Section;
 use crate::present::{self, Depth, Disk};
-use crate::session;
 use look::Look;
 
 /// What mends one fault.
@@ -32,6 +35,19 @@ pub(crate) enum Mend {
     Link(Part, PathBuf, PathBuf, Policy),
     /// Write a small file again, for these readers.
     File(Part, PathBuf, String, Policy),
+    /// Write down in site.lock whom a model is for.
+    Record(String, For),
+}
+
+impl Mend {
+    /// The group that something is given to by it.
+    pub(crate) fn group(&self) -> Option<u32> {
+        match self {
+            Self::Access(_, access) => access.group,
+            Self::Link(.., policy) | Self::File(.., policy) => policy.group.map(nix::unistd::Gid::as_raw),
+            Self::Quarantine(..) | Self::Record(..) => None,
+        }
+    }
 }
 
 /// One path that is not as it was published.
@@ -54,16 +70,37 @@ pub(crate) struct Drift {
     pub(crate) name: String,
     /// What is wrong, in the order in which it is mended.
     pub(crate) faults: Vec<Fault>,
+    /// For whom it was published, and for whom it is to be by now.
+    pub(crate) change: Option<(For, For)>,
 }
 
 impl Drift {
-    /// The first fault, and how many more there are.
+    /// The first fault, and how many more there are; or that it is to be for others than it was.
     pub(crate) fn detail(&self, layout: &Layout) -> String {
-        let Some(first) = self.faults.first() else { return String::new() };
-        let shown = layout.relative(&first.path).display();
-        match self.faults.len() - 1 {
-            0 => format!("{shown} {}", first.what),
-            more => format!("{shown} {}, and {more} more", first.what),
+        match &self.change {
+            Some((from, to)) => readers::change(from, to),
+            None => summary(layout, &self.faults.iter().collect::<Vec<_>>()),
+        }
+    }
+
+    /// What is to be done about it: what is moved away comes first, since nothing else that is mended leaves its place.
+    pub(crate) fn work(&self, layout: &Layout) -> String {
+        let (strange, others): (Vec<&Fault>, Vec<&Fault>) =
+            self.faults.iter().partition(|fault| matches!(fault.mend, Mend::Quarantine(..)));
+        let Some(Fault { path, mend: Mend::Quarantine(part, _), .. }) = strange.first() else {
+            return self.detail(layout);
+        };
+        let more = match strange.len() - 1 {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        let to = layout.part(*part).join(Layout::QUARANTINE);
+        let (path, to) = (layout.relative(path).display(), layout.relative(&to).display());
+        let moves = format!("moves {path} to {to}{more}");
+        match (&self.change, others.as_slice()) {
+            (None, []) => moves,
+            (None, others) => format!("{moves}; {}", summary(layout, others)),
+            (Some(_), _) => format!("{}; {moves}", self.detail(layout)),
         }
     }
 
@@ -74,69 +111,89 @@ impl Drift {
 
     /// What mends it.
     pub(crate) fn mends(&self) -> Vec<Mend> {
-        self.faults.iter().map(|fault| fault.mend.clone()).collect()
+        let mut mends: Vec<Mend> = self.faults.iter().map(|fault| fault.mend.clone()).collect();
+        // What is closed is first written down as closed, and what is opened is written down last: a run that ends between the two leaves
+        // something that the next one closes.
+        match &self.change {
+            Some((_, to @ For::Group(_))) => mends.insert(0, Mend::Record(self.name.clone(), to.clone())),
+            Some((_, For::All)) => mends.push(Mend::Record(self.name.clone(), For::All)),
+            None => {}
+        }
+        mends
     }
 }
 
-/// Looks at everything that is declared and was provisioned. `only`: nothing else; empty: all.
+/// The first of some faults, and how many more there are.
+fn summary(layout: &Layout, faults: &[&Fault]) -> String {
+    let Some(first) = faults.first() else { return String::new() };
+    let shown = layout.relative(&first.path).display().to_string();
+    let shown = if shown.is_empty() { "the cache's folder" } else { &shown };
+    match faults.len() - 1 {
+        0 => format!("{shown} {}", first.what),
+        more => format!("{shown} {}, and {more} more", first.what),
+    }
+}
+
+/// Looks at everything that is declared and was provisioned, and at what was published for a group and is not declared any more. `only`:
+/// nothing else; empty: all.
 pub(crate) fn gather(
     layout: &Layout,
     declared: &Declared,
     locked: &Locked,
     policy: Policy,
     only: &[Section],
+    aim: Aim,
 ) -> Result<Vec<Drift>, Failure> {
     let wanted = |section| only.is_empty() || only.contains(&section);
     let mut found = Vec::new();
     let Some(look) = Look::at(layout, policy) else { return Ok(found) };
-    let mut note = |kind, name: &str, faults: Vec<Fault>| {
-        if !faults.is_empty() {
-            found.push(Drift { kind, name: name.to_owned(), faults });
+    let mut note = |kind, name: &str, faults: Vec<Fault>, change: Option<(For, For)>| {
+        if !faults.is_empty() || change.is_some() {
+            found.push(Drift { kind, name: name.to_owned(), faults, change });
         }
     };
     if only.is_empty() {
-        note("permissions", "cache", parts::top(&look));
+        note("permissions", "cache", parts::top(&look), None);
     }
     if let Some(toolkit) = locked.toolkit.as_ref().filter(|_| wanted(Section::Toolkit)) {
-        note("toolkit", crate::toolkit::PROGRAM, parts::toolkit(&look, toolkit));
+        note("toolkit", crate::toolkit::PROGRAM, parts::toolkit(&look, toolkit), None);
     }
     if wanted(Section::Engines) {
         for (id, own) in locked.engines.iter().filter(|(id, _)| declared.engines.contains_key(*id)) {
-            note("engine", id, engine::engine(&look, id, own));
+            note("engine", id, engine::engine(&look, id, own), None);
         }
     }
     if wanted(Section::Images) {
         for (name, own) in locked.images.iter().filter(|(name, _)| declared.images.contains_key(*name)) {
-            note("image", name, parts::image(&look, own));
+            note("image", name, parts::image(&look, own), None);
         }
     }
-    for model in declared.models.iter().filter(|_| wanted(Section::Models)) {
+    if !wanted(Section::Models) {
+        return Ok(found);
+    }
+    for model in &declared.models {
         let name = model.repo.to_string();
+        let readers = Readers::of(aim, Some(model), locked.models.get(&name))?;
         let Some(own) = locked.models.get(&name) else { continue };
-        let look = Look { policy: policy_of(policy, group_of(model)?), ..look };
+        let look = Look { policy: readers.policy(policy), ..look };
         let blobs = present::locked_blobs(layout, &model.repo, Some(own), Depth::Quick);
-        note("model", &name, model::model(&look, &model.repo, own, blobs == Disk::Whole));
+        let faults = model::model(&look, &model.repo, own, blobs == Disk::Whole);
+        let is_there = look::is_folder(&layout.models().join(model.repo.folder_name()));
+        let change =
+            (own.access != model.access && is_there).then(|| (own.access.clone(), model.access.clone()));
+        note("model", &name, faults, change);
+    }
+    for (name, own) in locked.models.iter().filter(|(_, own)| !own.access.is_all()) {
+        let Ok(id) = ModelId::parse_stored(name) else { continue };
+        if declared.models.iter().all(|model| model.repo != id) {
+            let look = Look { policy: Readers::published(own).policy(policy), ..look };
+            let mut faults = model::model(&look, &id, own, false);
+            // Nobody misses it; only whom it is for is kept.
+            faults.retain(|fault| matches!(fault.mend, Mend::Access(..)));
+            note("model", name, faults, None);
+        }
     }
     Ok(found)
-}
-
-/// The policy for a thing, which may be for a group only.
-pub(crate) fn policy_of(policy: Policy, group: Option<Gid>) -> Policy {
-    group.map_or(policy, |group| policy.only_for(group))
-}
-
-/// The group that alone may read a model.
-pub(crate) fn group_of(model: &DeclaredModel) -> Result<Option<Gid>, Failure> {
-    match &model.access {
-        Readers::All => Ok(None),
-        Readers::Group(name) => session::named_group(name, &format!("the model {}", model.repo)).map(Some),
-    }
-}
-
-/// The folders of models that are not for everybody.
-pub(crate) fn closed(layout: &Layout, declared: &Declared) -> Vec<PathBuf> {
-    let closed = declared.models.iter().filter(|model| model.access != Readers::All);
-    closed.map(|model| layout.models().join(model.repo.folder_name())).collect()
 }
 
 /// A fault of mode, owner or group.

@@ -14,10 +14,9 @@ use bf_core::report::{Exit, Failure};
 use bf_core::service::Native;
 use bf_core::site::{Declared, DeclaredModel, Layout, Locked, LockedImage};
 use clap::ValueEnum;
-use nix::unistd::Gid;
 use serde::Serialize;
 
-use crate::drift::{Drift, Mend};
+use crate::drift::{Drift, Mend, Readers};
 use crate::engine::Interpreter;
 use crate::image::{self, Maker};
 use crate::import::Source;
@@ -170,8 +169,8 @@ pub(crate) enum Task {
     Site(String),
     /// Install an engine.
     Engine(String, Native, Interpreter),
-    /// Import a model; the group that alone may read it.
-    Model(ModelId, Source, Option<Gid>),
+    /// Import a model, for these readers.
+    Model(ModelId, Source, Readers),
     /// Publish a bf-user; whether `bin/bf-user` must lead to it.
     Toolkit(Beside, bool),
     /// Let `bin/bf-user` lead to the one that is there.
@@ -298,7 +297,7 @@ pub(crate) fn plan(declared: &Declared, locked: &Locked, present: &Present, only
 
 fn repair(declared: &Declared, drift: &Drift) -> Step {
     let layout = Layout::new(&declared.cache_dir);
-    Step::new(drift.kind, &drift.name, Change::Repair, drift.detail(&layout), Task::Mend(drift.mends()))
+    Step::new(drift.kind, &drift.name, Change::Repair, drift.work(&layout), Task::Mend(drift.mends()))
 }
 
 /// The bytes of all that is declared.
@@ -333,6 +332,13 @@ fn content(declared: &Declared, locked: &Locked, present: &Present, only: &[Sect
             let commit = locked.models.get(&wanted.repo.to_string()).map(|own| own.commit.as_str());
             Some(model(wanted, commit, present.models.get(&wanted.repo)?))
         }));
+        // What was published for a group is not forgotten with its declaration.
+        steps.extend(
+            present
+                .closed
+                .iter()
+                .filter_map(|closed| Some(Step::keep("model", &closed.name, closed.stays()?))),
+        );
     } else {
         left_out(&mut steps, "model", &mut declared.models.iter().map(|model| model.repo.to_string()));
     }
@@ -399,10 +405,15 @@ fn model(wanted: &DeclaredModel, commit: Option<&str>, facts: &ModelFacts) -> St
     let name = wanted.repo.to_string();
     match &facts.source {
         Some(Err(failure)) => Step::fail(KIND, name, Change::Import, failure),
-        Some(Ok(source)) => {
-            import(&wanted.repo, commit, &facts.disk, source.commit.as_deref(), &source.source, facts.group)
-                .needing(source.needed)
-        }
+        Some(Ok(source)) => import(
+            &wanted.repo,
+            commit,
+            &facts.disk,
+            source.commit.as_deref(),
+            &source.source,
+            &facts.readers,
+        )
+        .needing(source.needed),
         None if facts.disk == Disk::Whole => Step::keep(KIND, name, short(commit.unwrap_or_default())),
         None if facts.loadable && commit.is_none() => {
             Step::keep(KIND, name, "there, and not in site.lock: its bytes cannot be checked")
@@ -429,7 +440,7 @@ pub(crate) fn import(
     disk: &Disk,
     commit: Option<&str>,
     source: &Source,
-    group: Option<Gid>,
+    readers: &Readers,
 ) -> Step {
     let name = repo.to_string();
     if locked.is_some() && locked == commit && *disk == Disk::Whole {
@@ -440,10 +451,16 @@ pub(crate) fn import(
         _ => String::new(),
     };
     let detail = format!("{}{why}", source.detail());
-    Step::new("model", name, Change::Import, detail, Task::Model(repo.clone(), source.clone(), group))
-        .writing(source.bytes())
-        // A blob and a link for each, perhaps a folder, and those of the model.
-        .making(2 * source.files.len() as u64 + 8)
+    Step::new(
+        "model",
+        name,
+        Change::Import,
+        detail,
+        Task::Model(repo.clone(), source.clone(), readers.clone()),
+    )
+    .writing(source.bytes())
+    // A blob and a link for each, perhaps a folder, and those of the model.
+    .making(2 * source.files.len() as u64 + 8)
 }
 
 fn short(commit: &str) -> String {

@@ -18,10 +18,9 @@ use bf_core::service::{self, Native};
 use bf_core::settings::Environment;
 use bf_core::site::{Layout, Locked, LockedEngine, LockedFile};
 use bf_core::spec::ResourceSpecs;
-use nix::unistd::Gid;
 use walkdir::WalkDir;
 
-use crate::drift::{self, Drift};
+use crate::drift::{self, Aim, Closed, Drift, Readers};
 use crate::engine::{self, Interpreter};
 use crate::image::{self, ImageFacts};
 use crate::import::Source;
@@ -85,8 +84,8 @@ pub(crate) struct ModelFacts {
     pub(crate) loadable: bool,
     /// What would be imported, looked at when something must be.
     pub(crate) source: Option<Result<SourceFacts, Failure>>,
-    /// The group that alone may read it.
-    pub(crate) group: Option<Gid>,
+    /// Whom it is for.
+    pub(crate) readers: Readers,
 }
 
 /// Files that can be imported.
@@ -121,6 +120,8 @@ pub(crate) struct Present {
     pub(crate) models: BTreeMap<ModelId, ModelFacts>,
     /// What of all that was changed by hand, besides bytes.
     pub(crate) drift: Vec<Drift>,
+    /// The models that are not for everybody.
+    pub(crate) closed: Vec<Closed>,
 }
 
 /// What is asked of [`gather`].
@@ -168,7 +169,8 @@ pub(crate) fn gather(site: &Site, locked: &Locked, ask: &Ask<'_>) -> Result<Pres
         present.engines.insert(id.clone(), facts);
     }
     let policy = session::policy(Some(declared))?;
-    present.drift = drift::gather(layout, declared, locked, policy, ask.only)?;
+    present.drift = drift::gather(layout, declared, locked, policy, ask.only, Aim::Declared)?;
+    present.closed = drift::offer(layout, declared, locked, Aim::Declared).1;
     for wanted in declared.models.iter().filter(|_| wanted(Section::Models)) {
         let update = ask.models.contains(&wanted.repo);
         let facts = models::model(layout, locked, wanted, update, ask.depth)?;

@@ -1,5 +1,6 @@
 //! A command that changes a cache: the folder, the lock, the modes, and the line in the audit log.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
@@ -11,7 +12,7 @@ use bf_core::report::{Exit, Failure};
 use bf_core::site::{Declared, Layout};
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{AccessFlags, Gid, Group, Uid, User, access};
+use nix::unistd::{AccessFlags, Gid, Group, Uid, User, access, getegid, geteuid, getgroups};
 
 use crate::cli::Context;
 
@@ -113,10 +114,14 @@ fn closed(layout: &Layout, failure: Failure) -> Failure {
 
 /// Who writes into the cache: the owner of its locks. The folder itself may have been made for him by somebody else.
 fn owner(layout: &Layout) -> Option<String> {
-    let known = [layout.locks(), layout.site_lock(), layout.root().to_owned()];
-    let uid = known.iter().find_map(|path| fs_err::symlink_metadata(path).ok())?.uid();
+    let uid = writer(layout)?;
     let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
     Some(user.map_or_else(|| format!("user {uid}"), |user| user.name))
+}
+
+fn writer(layout: &Layout) -> Option<u32> {
+    let known = [layout.locks(), layout.site_lock(), layout.root().to_owned()];
+    Some(known.iter().find_map(|path| fs_err::symlink_metadata(path).ok())?.uid())
 }
 
 /// Whether a run could change the cache, or make it: says beforehand what the run itself would.
@@ -149,17 +154,18 @@ fn made_in(root: &Path, make: Make) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the cache's folder if it is missing. What is there keeps its mode: whom it lets through is the site's choice.
+/// Makes the cache's folder if it is missing. What is there is left to who looks for drift.
 fn make_folder(root: &Path, make: Make, policy: Policy) -> io::Result<()> {
     made_in(root, make)?;
     let missing: Vec<&Path> = root.ancestors().take_while(|folder| !folder.exists()).collect();
     for folder in missing.into_iter().rev() {
         match std::fs::DirBuilder::new().mode(0o755).create(folder) {
             Ok(()) => {
-                if let Some(group) = policy.group.filter(|_| folder == root) {
-                    fs_err::os::unix::fs::lchown(folder, None, Some(group.as_raw()))?;
+                if folder == root {
+                    policy.seal_folder(folder)?;
+                } else {
+                    set_mode(folder, Policy::FOLDER)?;
                 }
-                set_mode(folder, Policy::FOLDER)?;
             }
             // Another run was faster.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -187,6 +193,59 @@ pub(crate) fn named_group(name: &str, place: &str) -> Result<Gid, Failure> {
         Failure::new(Exit::Invalid, "group_not_found", message).with_hint(GROUP_HINT)
     };
     group(name)?.ok_or_else(unknown)
+}
+
+/// Whether whoever runs this may give files to these groups: root may, and who is in them. Where the cache hands its group on to all that
+/// is made in it, nothing is to be given to that one.
+///
+/// # Errors
+/// Names the first group that he is not in, and the command that changes that.
+pub(crate) fn may_give(layout: &Layout, groups: &BTreeSet<u32>) -> Result<(), Failure> {
+    let handed_on = fs_err::metadata(layout.root()).ok().filter(|root| root.mode() & SET_GROUP != 0);
+    let handed_on = handed_on.map(|root| root.gid());
+    for group in groups.iter().filter(|group| handed_on != Some(**group)) {
+        if !is_in(*group)? {
+            let (message, hint) = not_in(&group_name(*group));
+            return Err(Failure::new(Exit::Permission, "not_in_group", message).with_hint(hint));
+        }
+    }
+    Ok(())
+}
+
+/// The bit of a folder by which what is made in it has its group.
+const SET_GROUP: u32 = 0o2000;
+
+/// What is said to who is not in a group, and what changes that.
+pub(crate) fn not_in(group: &str) -> (String, String) {
+    let user = bf_core::host::user();
+    let message = format!("{user} is not in the group {group}: files cannot be given to it");
+    (message, format!("`usermod -aG {group} {user}`, as root, and then log in again"))
+}
+
+/// Whether whoever runs this may give files to a group.
+pub(crate) fn is_in(group: u32) -> io::Result<bool> {
+    Ok(geteuid().is_root()
+        || getegid().as_raw() == group
+        || getgroups().map_err(io::Error::from)?.iter().any(|own| own.as_raw() == group)
+        || may_chown())
+}
+
+/// Whether this process has `CAP_CHOWN`, the lowest bit of what capabilities(7) calls the effective set.
+fn may_chown() -> bool {
+    let status = fs_err::read_to_string("/proc/self/status").unwrap_or_default();
+    let set = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).is_some_and(|set| set & 1 != 0)
+}
+
+/// A group's name, or the number of one that has none.
+fn group_name(gid: u32) -> String {
+    let group = Group::from_gid(Gid::from_raw(gid)).ok().flatten();
+    group.map_or_else(|| gid.to_string(), |group| group.name)
+}
+
+/// Whether a cache is that of whoever runs this; one that is not there yet is nobody's.
+pub(crate) fn is_own(layout: &Layout) -> bool {
+    writer(layout) == Some(geteuid().as_raw())
 }
 
 /// The modes and the group that a site declares; without a declaration those of the guide.
@@ -239,7 +298,7 @@ mod tests {
         assert_eq!(writable(&missing, Make::WithParents), Ok(()));
 
         fs_err::create_dir(layout.locks()).unwrap();
-        if nix::unistd::geteuid().is_root() {
+        if geteuid().is_root() {
             // The folder was made by root, and the cache by somebody else.
             fs_err::os::unix::fs::chown(layout.locks(), Some(54_321), None).unwrap();
             let closed = refusal(&layout, dir.path(), Errno::EACCES);

@@ -13,10 +13,10 @@ use bf_core::model::ModelId;
 use bf_core::permissions::{self, Problem};
 use bf_core::publish::{PublishError, clear_parts};
 use bf_core::report::{Explain, Failure, Report, table};
-use bf_core::site::{Declared, Layout, Locked};
+use bf_core::site::{Declared, Layout, Locked, Part};
 use serde::Serialize;
 
-use crate::drift::{self, Drift};
+use crate::drift::{self, Aim, Closed, Drift};
 use crate::import;
 use crate::locate::Site;
 use crate::plan::Skip;
@@ -44,7 +44,7 @@ pub(crate) enum State {
 /// One thing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Item {
-    /// `toolkit`, `specs`, `engine`, `image`, `model`, `tigerflow`, `ondemand`, `site`, `permissions`.
+    /// `toolkit`, `specs`, `engine`, `image`, `model`, `tigerflow`, `ondemand`, `site`, `permissions`, `quarantine`.
     pub(crate) kind: &'static str,
     /// Its name.
     pub(crate) name: String,
@@ -145,7 +145,8 @@ pub(crate) fn of(site: &Site, program: &Path, depth: Depth) -> Result<Status, Fa
     items.push(site_yaml(layout, declared, &present).mended_by(|| setup(Depth::Quick)));
     if layout.root().is_dir() {
         let drifts = drifts(&mut items, site, &locked)?;
-        permissions(&mut items, site, &drifts)?;
+        permissions(&mut items, site, &locked, &drifts)?;
+        quarantined(&mut items, layout);
     }
     Ok(Status { in_sync: items.iter().all(Item::is_fine), items })
 }
@@ -198,7 +199,15 @@ fn site_yaml(layout: &Layout, declared: &Declared, present: &Present) -> Item {
 }
 
 fn models(items: &mut Vec<Item>, layout: &Layout, declared: &Declared, locked: &Locked, depth: Depth) {
+    let (_, closed) = drift::offer(layout, declared, locked, Aim::Published);
+    let closed = |name: &str| closed.iter().find(|closed| closed.name == name);
     for wanted in &declared.models {
+        // Who may not look into it is told so, and not that it is damaged.
+        if let Some(why) = closed(&wanted.repo.to_string()).and_then(Closed::to_you) {
+            let name = wanted.repo.to_string();
+            items.push(item("model", name, folder(layout, &wanted.repo), State::Present, why));
+            continue;
+        }
         let own = locked.models.get(&wanted.repo.to_string());
         let disk = present::locked_blobs(layout, &wanted.repo, own, depth);
         let (state, detail) = match disk {
@@ -220,16 +229,31 @@ fn models(items: &mut Vec<Item>, layout: &Layout, declared: &Declared, locked: &
     for (name, own) in &locked.models {
         let Ok(repo) = ModelId::parse_stored(name) else { continue };
         if !is_declared(&repo) {
+            let kept = closed(name);
+            if let Some(why) = kept.and_then(Closed::to_you) {
+                items.push(item("model", name, folder(layout, &repo), State::Unmanaged, why));
+                continue;
+            }
             let disk = present::locked_model(layout, &repo, Some(own), depth);
             let folder = folder(layout, &repo);
             let hint = || way(import::clear(layout, &folder)).unwrap_or_else(|| import_again(&repo));
-            items.extend(undeclared("model", name, &folder, disk).map(|item| item.mended_by(hint)));
+            let mut found = undeclared("model", name, &folder, disk).map(|item| item.mended_by(hint));
+            if let (Some(item), Some(stays)) = (&mut found, kept.and_then(Closed::stays))
+                && item.state == State::Unmanaged
+            {
+                item.detail = stays;
+            }
+            items.extend(found);
         }
     }
     for (name, path) in subfolders(&layout.models()) {
         match ModelId::from_folder_name(&name) {
             Some(repo) if is_declared(&repo) || locked.models.contains_key(&repo.to_string()) => {}
-            Some(repo) => items.push(item("model", repo.to_string(), path, State::Unmanaged, "not declared")),
+            Some(repo) => {
+                let stays = closed(&repo.to_string()).and_then(Closed::stays);
+                let why = stays.unwrap_or_else(|| "not declared".into());
+                items.push(item("model", repo.to_string(), path, State::Unmanaged, why));
+            }
             None => items.push(item("model", name, path, State::Unmanaged, "not a model's folder name")),
         }
     }
@@ -285,7 +309,7 @@ fn way_item(layout: &Layout, problems: &[Problem]) -> Option<Item> {
 fn drifts(items: &mut Vec<Item>, site: &Site, locked: &Locked) -> Result<Vec<Drift>, Failure> {
     let (layout, declared) = (&site.layout, &site.declared);
     let policy = session::policy(Some(declared))?;
-    let drifts = drift::gather(layout, declared, locked, policy, &[])?;
+    let drifts = drift::gather(layout, declared, locked, policy, &[], Aim::Declared)?;
     for drift in &drifts {
         let path = drift.faults.first().map_or_else(|| layout.root().to_owned(), |fault| fault.path.clone());
         let one = item(drift.kind, &drift.name, path, State::Drifted, drift.detail(layout))
@@ -303,30 +327,49 @@ fn drifts(items: &mut Vec<Item>, site: &Site, locked: &Locked) -> Result<Vec<Dri
     Ok(drifts)
 }
 
-/// One item for each problem. Folders above the cache are the site's own choice, and not out of sync.
-fn permissions(items: &mut Vec<Item>, site: &Site, drifts: &[Drift]) -> Result<(), Failure> {
+/// One item for the problems of each model and engine, and of each other path. A cache that users cannot reach is not in sync, whoever
+/// decides about the folders above it.
+fn permissions(items: &mut Vec<Item>, site: &Site, locked: &Locked, drifts: &[Drift]) -> Result<(), Failure> {
     let layout = &site.layout;
     let told: BTreeSet<&Path> =
         drifts.iter().flat_map(|drift| &drift.faults).map(|fault| fault.path.as_path()).collect();
-    let mut problems = permissions::check(layout, &drift::closed(layout, &site.declared))?;
+    let (offer, _) = drift::offer(layout, &site.declared, locked, Aim::Declared);
+    let mut problems = permissions::check(layout, &offer)?;
     problems.retain(|problem| !told.contains(problem.path.as_path()));
     let in_the_way = way_item(layout, &problems);
     let is_told = drifts.iter().any(|drift| drift.kind == "permissions");
-    if in_the_way.is_none() && !is_told && problems.iter().all(|problem| problem.above_cache) {
+    if in_the_way.is_none() && !is_told && problems.is_empty() {
         items.push(item("permissions", "cache", layout.root().to_owned(), State::Present, ""));
     }
     items.extend(in_the_way);
-    for problem in problems {
-        let name = layout.relative(&problem.path).display().to_string();
+    for group in drift::grouped(layout, &problems) {
+        let of = if group.more > 0 { &group.of } else { &group.first.path };
+        let name = layout.relative(of).display().to_string();
         let name = if name.is_empty() { "cache".into() } else { name };
-        let state = if problem.above_cache { State::Unmanaged } else { State::Drifted };
-        let detail = format!("{} ({})", problem.message, problem.mode);
+        let (first, mode) = (&group.first.message, &group.first.mode);
+        let more = if group.more > 0 { format!(", and {} more", group.more) } else { String::new() };
+        let detail = format!("{first} ({mode}){more}");
+        let path = group.first.path.clone();
         items.push(Item {
-            hint: Some(problem.hint),
-            ..item("permissions", name, problem.path, state, detail)
+            hint: Some(group.hint()),
+            ..item("permissions", name, path, State::Drifted, detail)
         });
     }
     Ok(())
+}
+
+/// What was moved away and waits for somebody to look at it; nothing where one may not look.
+fn quarantined(items: &mut Vec<Item>, layout: &Layout) {
+    for part in Part::ALL {
+        let path = layout.part(part).join(Layout::QUARANTINE);
+        let found = fs_err::read_dir(&path).into_iter().flatten().flatten().count();
+        if found > 0 {
+            let name = layout.relative(&path).display().to_string();
+            let runs = if found == 1 { "1 run".to_owned() } else { format!("{found} runs") };
+            let detail = format!("what {runs} moved away: look at it, then remove it");
+            items.push(item("quarantine", name, path, State::Unmanaged, detail));
+        }
+    }
 }
 
 #[cfg(test)]

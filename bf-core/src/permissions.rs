@@ -1,8 +1,10 @@
 //! Whether everybody can read what a cache offers, and nobody what it does not: modes and owners of all in it, where its
 //! links lead, and every folder above it.
 
+mod offer;
 mod viewer;
 
+pub use offer::{For, Offer};
 pub use viewer::Viewer;
 
 use std::io;
@@ -13,7 +15,7 @@ use nix::unistd::{Uid, User, geteuid};
 use serde::Serialize;
 use walkdir::{DirEntry, WalkDir};
 
-use crate::publish::Access;
+use crate::publish::{Access, has_acl};
 use crate::site::Layout;
 
 /// One path whose permissions are not as they should be.
@@ -34,11 +36,16 @@ pub struct Problem {
     pub mend: Access,
 }
 
+/// The command that sets what has something to [`mend`](Problem::mend).
+pub const FIX: &str = "`bf-admin permissions fix` sets it";
+
 /// Who may see a path of the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Audience {
     /// Everybody may read it, nobody but the owner write it.
     Everybody,
+    /// As its owner has it: nothing says that anybody should read it. Nobody else may write it.
+    Unknown,
     /// Only the owner.
     Owner,
     /// The owner, and the group may read.
@@ -47,23 +54,26 @@ enum Audience {
     Group,
 }
 
-/// Who should see what is at `path` below the cache: private are the folders of writers, and the audit log; `closed` are for a group.
-fn audience(layout: &Layout, closed: &[PathBuf], path: &Path) -> Audience {
+/// Who should see what is at `path` below the cache: private are the folders of writers, and the audit log.
+fn audience(layout: &Layout, offer: &Offer, path: &Path) -> Audience {
     let relative = layout.relative(path);
     let private = [Layout::STAGING, Layout::DOWNLOADS, ".locks", Layout::QUARANTINE, Layout::VERIFY];
     if relative.components().any(|part| private.iter().any(|name| part.as_os_str() == *name)) {
         Audience::Owner
     } else if path == layout.audit() {
         Audience::OwnerAndGroup
-    } else if closed.iter().any(|folder| path.starts_with(folder)) {
-        Audience::Group
     } else {
-        Audience::Everybody
+        match offer.of(path) {
+            Some(For::Everybody) => Audience::Everybody,
+            Some(For::Group) => Audience::Group,
+            None => Audience::Unknown,
+        }
     }
 }
 
-/// Looks at every folder above the cache and at everything in it. `closed`: folders that are for a group only, absolute.
-pub fn check(layout: &Layout, closed: &[PathBuf]) -> io::Result<Vec<Problem>> {
+/// Looks at every folder above the cache and at everything in it. What `offer` does not
+/// name is never opened: only what others may write of it is a problem.
+pub fn check(layout: &Layout, offer: &Offer) -> io::Result<Vec<Problem>> {
     let mut problems = parents(layout.root())?;
     let real = fs_err::canonicalize(layout.root())?;
     let owner = fs_err::metadata(&real)?.uid();
@@ -74,8 +84,9 @@ pub fn check(layout: &Layout, closed: &[PathBuf]) -> io::Result<Vec<Problem>> {
             Err(error) => {
                 let path = error.path().unwrap_or(layout.root()).to_owned();
                 let kind = error.io_error().map(io::Error::kind);
+                let who = audience(layout, offer, &path);
                 if kind == Some(io::ErrorKind::PermissionDenied)
-                    && audience(layout, closed, &path) == Audience::Group
+                    && matches!(who, Audience::Group | Audience::Unknown)
                 {
                     continue; // it is not for whoever looks
                 }
@@ -90,7 +101,7 @@ pub fn check(layout: &Layout, closed: &[PathBuf]) -> io::Result<Vec<Problem>> {
                 continue;
             }
         };
-        let who = audience(layout, closed, entry.path());
+        let who = audience(layout, offer, entry.path());
         problems.extend(stranger(&entry, owner)?);
         if entry.path_is_symlink() {
             problems.extend(foreign_link(entry.path(), &real)); // links have no permissions of their own
@@ -104,8 +115,8 @@ pub fn check(layout: &Layout, closed: &[PathBuf]) -> io::Result<Vec<Problem>> {
     Ok(problems)
 }
 
-/// What one user cannot read of what a cache offers him, with every folder on the way to it. `closed` as for [`check`].
-pub fn check_as(layout: &Layout, closed: &[PathBuf], viewer: &Viewer) -> io::Result<Vec<Problem>> {
+/// What one user cannot read of what a cache offers him, with every folder on the way to it.
+pub fn check_as(layout: &Layout, offer: &Offer, viewer: &Viewer) -> io::Result<Vec<Problem>> {
     let mut problems = Vec::new();
     let real = fs_err::canonicalize(layout.root())?;
     let problem =
@@ -137,18 +148,25 @@ pub fn check_as(layout: &Layout, closed: &[PathBuf], viewer: &Viewer) -> io::Res
             continue; // what it leads to is looked at itself, or is no part of the cache
         }
         let metadata = entry.metadata().map_err(io::Error::from)?;
-        let who = audience(layout, closed, entry.path());
+        let who = audience(layout, offer, entry.path());
         let is_his = match who {
             Audience::Everybody => true,
             Audience::Group => viewer.is_in(metadata.gid()),
-            Audience::Owner | Audience::OwnerAndGroup => false,
+            Audience::Unknown | Audience::Owner | Audience::OwnerAndGroup => false,
         };
         let may_read = viewer.may_read(entry.path(), &metadata);
-        if is_his && !may_read {
-            let what = if metadata.is_dir() { "cannot enter and list it" } else { "cannot read it" };
-            let general = entry_problem(&entry, who)?.map(|problem| problem.hint);
-            let hint =
-                general.unwrap_or_else(|| format!("`getfacl {}` shows who may", entry.path().display()));
+        let may_run = !offer.is_program(entry.path()) || viewer.may_run(entry.path(), &metadata);
+        if is_his && !(may_read && may_run) {
+            let what = match (metadata.is_dir(), may_read) {
+                (true, _) => "cannot enter and list it",
+                (false, false) => "cannot read it",
+                (false, true) => "cannot run it",
+            };
+            let hint = if entry_problem(&entry, who)?.is_some() || !may_run {
+                FIX.to_owned()
+            } else {
+                format!("`getfacl {}` shows who may", entry.path().display())
+            };
             problems.push(problem(entry.path(), &metadata, what, hint, false));
         }
         if entry.file_type().is_dir() && !(is_his && may_read) {
@@ -189,7 +207,7 @@ fn stranger(entry: &DirEntry, cache_owner: u32) -> io::Result<Option<Problem>> {
         path: entry.path().to_owned(),
         mode: format!("{:04o}", metadata.mode() & 0o7777),
         message: format!("belongs to {}, not to the cache's owner {}", name(owner), name(cache_owner)),
-        hint: format!("chown -h {} {}", name(cache_owner), entry.path().display()),
+        hint: FIX.into(),
         above_cache: false,
         mend: Access { owner: Some(cache_owner), ..Access::default() },
     }))
@@ -219,17 +237,24 @@ fn foreign_link(link: &Path, root: &Path) -> Option<Problem> {
     })
 }
 
+/// Bits with which a file runs as somebody else: nothing in a cache needs them. Folders may hand their group on.
+const RUNS_AS: u32 = 0o6000;
+
 fn entry_problem(entry: &DirEntry, who: Audience) -> io::Result<Option<Problem>> {
     let mode = entry.metadata().map_err(io::Error::other)?.mode() & 0o7777;
     let is_dir = entry.file_type().is_dir();
-    let (needed, forbidden, fix) = match (who, is_dir) {
-        (Audience::Everybody, true) => (0o555, 0o002, "u+rwx,go+rx,o-w"),
-        (Audience::Everybody, false) => (0o444, 0o002, "a+r,o-w"),
-        (Audience::Owner, _) => (0o000, 0o077, "go-rwx"),
-        (Audience::OwnerAndGroup, _) => (0o000, 0o027, "g-w,o-rwx"),
-        (Audience::Group, true) => (0o550, 0o007, "u+rwx,g+rx,o-rwx"),
-        (Audience::Group, false) => (0o440, 0o007, "ug+r,o-rwx"),
+    let (needed, forbidden) = match (who, is_dir) {
+        (Audience::Everybody, true) => (0o555, 0o002),
+        (Audience::Everybody, false) => (0o444, 0o002 | RUNS_AS),
+        (Audience::Unknown, true) => (0o000, 0o002),
+        (Audience::Unknown, false) => (0o000, 0o002 | RUNS_AS),
+        (Audience::Owner, _) => (0o000, 0o077),
+        (Audience::OwnerAndGroup, _) => (0o000, 0o027),
+        (Audience::Group, true) => (0o550, 0o007),
+        (Audience::Group, false) => (0o440, 0o007 | RUNS_AS),
     };
+    // A list may take rights away from one who has them by the mode, and give some to one who has none.
+    let acl = matches!(who, Audience::Everybody | Audience::Group) && has_acl(entry.path());
     let message = if mode & needed != needed {
         match (who, is_dir) {
             (Audience::Group, true) => "cannot be entered and listed by its group",
@@ -237,21 +262,26 @@ fn entry_problem(entry: &DirEntry, who: Audience) -> io::Result<Option<Problem>>
             (_, true) => "cannot be entered and listed by everybody",
             (_, false) => "cannot be read by everybody",
         }
+    } else if mode & forbidden & RUNS_AS != 0 {
+        "runs as its owner or group, whoever runs it"
     } else if mode & forbidden != 0 {
-        if who == Audience::Everybody { "can be written by everybody" } else { "is open to others" }
+        match who {
+            Audience::Everybody | Audience::Unknown => "can be written by everybody",
+            _ => "is open to others",
+        }
+    } else if acl {
+        "has an access control list"
     } else {
         return Ok(None);
     };
+    let wanted = (mode | needed | if is_dir && needed != 0 { 0o700 } else { 0 }) & !forbidden;
     Ok(Some(Problem {
         path: entry.path().to_owned(),
         mode: format!("{mode:04o}"),
         message: message.into(),
-        hint: format!("chmod {fix} {}", entry.path().display()),
+        hint: FIX.into(),
         above_cache: false,
-        mend: Access {
-            mode: Some((mode | needed | if is_dir { 0o700 } else { 0 }) & !forbidden),
-            ..Access::default()
-        },
+        mend: Access { mode: Some(wanted).filter(|wanted| *wanted != mode), acl, ..Access::default() },
     }))
 }
 
@@ -272,6 +302,7 @@ mod tests {
         let cache = dir.path().join("cache");
         for (folder, mode) in [
             ("models/closed", 0o700),
+            ("models/unknown", 0o700),
             ("models/open", 0o777),
             (".locks", 0o755),
             ("images/.store", 0o700),
@@ -285,7 +316,13 @@ mod tests {
         }
         chmod(&cache, 0o755);
         let layout = Layout::new(&cache);
-        let found: Vec<String> = check(&layout, &[])
+        fs_err::create_dir_all(layout.bin()).unwrap();
+        fs_err::write(layout.bin().join("program"), "").unwrap();
+        chmod(&layout.bin(), 0o755);
+        chmod(&layout.bin().join("program"), 0o4755);
+        let mut offer = Offer::of_layout(&layout);
+        offer.tree(layout.models().join("closed"), For::Everybody);
+        let found: Vec<String> = check(&layout, &offer)
             .unwrap()
             .into_iter()
             .filter(|problem| !problem.above_cache)
@@ -295,12 +332,42 @@ mod tests {
             found,
             [
                 ".locks: is open to others",
+                "bin/program: runs as its owner or group, whoever runs it",
                 "images/.staging: is open to others",
                 "images/.store: cannot be entered and listed by everybody",
                 "models/closed: cannot be entered and listed by everybody",
                 "models/open: can be written by everybody",
             ]
         );
+    }
+
+    #[test]
+    fn a_list_that_takes_rights_away_is_named_and_one_user_is_asked_for_what_he_must_run() {
+        let dir = tempfile::tempdir().unwrap();
+        chmod(dir.path(), 0o755);
+        let layout = Layout::new(dir.path().join("cache"));
+        fs_err::create_dir_all(layout.bin()).unwrap();
+        let file = layout.bin().join("bf-user");
+        fs_err::write(&file, "").unwrap();
+        for (path, mode) in [(layout.root(), 0o755), (&layout.bin(), 0o755), (&file, 0o644)] {
+            chmod(path, mode);
+        }
+        let mut offer = Offer::of_layout(&layout);
+        offer.program(file.clone());
+        let Some(viewer) = Viewer::named("nobody").unwrap() else { return };
+        let found = check_as(&layout, &offer, &viewer).unwrap();
+        let inside: Vec<&Problem> = found.iter().filter(|problem| !problem.above_cache).collect();
+        assert!(matches!(&inside[..], [one] if one.message == "nobody cannot run it" && one.hint == FIX));
+        chmod(&file, 0o755);
+        let inside = || -> Vec<Problem> {
+            let found = check(&layout, &offer).unwrap();
+            found.into_iter().filter(|problem| !problem.above_cache).collect()
+        };
+        assert_eq!(inside(), []);
+        if crate::publish::give_acl(&file, false, 65_534, 0) {
+            let found = inside();
+            assert!(found[0].message == "has an access control list" && found[0].mend.acl, "{found:?}");
+        }
     }
 
     #[test]
@@ -325,7 +392,10 @@ mod tests {
         link("gone", "nothing");
         let layout = Layout::new(&cache);
         let found = || -> Vec<String> {
-            let inside = check(&layout, &[]).unwrap().into_iter().filter(|problem| !problem.above_cache);
+            let inside = check(&layout, &Offer::of_layout(&layout))
+                .unwrap()
+                .into_iter()
+                .filter(|problem| !problem.above_cache);
             inside
                 .map(|problem| format!("{}: {}", layout.relative(&problem.path).display(), problem.message))
                 .collect()

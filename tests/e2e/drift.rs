@@ -309,9 +309,11 @@ fn a_mode_of_an_unmanaged_thing_is_shown_only_and_a_lock_that_is_gone_is_made_ag
     chmod(&templates, 0o700);
     site.admin(["setup"]).code(0);
     let found = off(&site, "--quick");
-    assert!(matches!(&found[..], [one] if one.contains("; chmod u+rwx,go+rx,o-w ")), "{found:?}");
-    let command = found[0].rsplit_once("; ").unwrap().1.to_owned();
-    site.program("/bin/sh").args(["-c", &command]).code(0);
+    assert!(
+        matches!(&found[..], [one] if one.ends_with("; `bf-admin permissions fix` sets it")),
+        "{found:?}"
+    );
+    site.admin(["permissions", "fix"]).code(0);
     assert_eq!(off(&site, "--quick"), Vec::<String>::new());
 
     fs_err::remove_file(site.cache().join("site.lock")).unwrap();
@@ -412,11 +414,12 @@ fn permissions_are_fixed_in_the_cache_only() {
     assert_eq!(told["fixed"], done["fixed"]);
     let paths: Vec<&str> =
         done["fixed"].as_array().unwrap().iter().map(|set| set["path"].as_str().unwrap()).collect();
-    assert_eq!(paths, [refs.to_str().unwrap(), own.to_str().unwrap()]);
+    assert_eq!(paths, [refs.to_str().unwrap()], "what nobody declares stays closed");
+    assert_eq!(fs_err::metadata(&own).unwrap().permissions().mode() & 0o7777, 0o700);
     assert_eq!(done["left"][0]["path"], site.path().to_str().unwrap(), "{done}");
     assert_eq!(fs_err::metadata(site.path()).unwrap().permissions().mode() & 0o7777, 0o750);
     assert_eq!(fix(&[])["changed"], 0);
-    assert!(fs_err::read_to_string(site.cache().join("audit.jsonl")).unwrap().contains("ok: 2 paths set"));
+    assert!(fs_err::read_to_string(site.cache().join("audit.jsonl")).unwrap().contains("ok: 1 paths set"));
     chmod(site.path(), 0o755);
     site.admin(["permissions", "fix"]).code(0).stdout_contains("nothing to do");
 }
@@ -509,7 +512,21 @@ fn a_model_for_a_group_is_closed_to_others_and_bothers_nobody() {
     // What is opened is closed again.
     chmod(&folder, 0o755);
     named_and_repaired(&site, &folder, "has mode 0755 instead of 0750");
+    let told = site.admin(["permissions", "check"]).code(0);
+    told.stdout_contains("but for 1 model that is for a group");
+    if nix::unistd::User::from_name("nobody").unwrap().is_some() {
+        let told = site.admin(["permissions", "check", "--as", "nobody"]).code(0);
+        told.stdout_contains(&format!("but not: {REPO} (group daemon)"));
+        let told = site.admin(["permissions", "check", "--as", "nobody", "--json"]).code(0).json();
+        assert_eq!(told["closed"][0]["name"], REPO, "{told}");
+    }
     declare("all");
+    let told = "access: group:daemon -> all: opens it to everybody";
+    assert!(off(&site, "--quick").iter().any(|line| line.contains(told)), "{:?}", off(&site, "--quick"));
+    // What was published for a group is opened by setup only.
+    site.admin(["permissions", "fix"]).code(0);
+    assert_eq!(fs_err::metadata(&folder).unwrap().permissions().mode() & 0o7777, 0o750);
+    site.admin(["setup", "--dry-run"]).code(0).stdout_contains(told);
     site.admin(["setup"]).code(0);
     assert_eq!(fs_err::metadata(&folder).unwrap().permissions().mode() & 0o7777, 0o755);
     assert!(listed("54321"));
@@ -533,4 +550,184 @@ fn walkdir(folder: &Path) -> Vec<PathBuf> {
         }
     }
     found
+}
+
+/// A site with a model for the group daemon, which was declared and is not any more.
+fn undeclared() -> Result<Site, String> {
+    let model = bf_test_kit::model()?;
+    let site = Site::new();
+    let path = model.folder.display().to_string();
+    let models = format!("models: [{{repo: {REPO}, path: {path}, access: group:daemon}}]\n");
+    site.declare_text(&format!("schema: 1\ncache_dir: cache\n{models}"));
+    site.admin(["setup"]).code(0);
+    site.declare_text("schema: 1\ncache_dir: cache\n");
+    Ok(site)
+}
+
+fn mode(path: &Path) -> u32 {
+    fs_err::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+#[test]
+fn what_was_for_a_group_stays_closed_when_nobody_declares_it_any_more() {
+    if !nix::unistd::geteuid().is_root() || nix::unistd::Group::from_name("daemon").unwrap().is_none() {
+        skip!("needs root and a group daemon");
+    }
+    let site = or_skip!(undeclared());
+    let folder = model_folder(&site);
+    let stays = "is no longer declared and stays closed to group daemon";
+    for _ in 0..2 {
+        let told = site.admin(["setup"]).code(0);
+        told.stdout_contains(stays);
+        assert!(!told.stderr.contains("chmod") && !told.stderr.contains("warning"), "{told}");
+        assert_eq!(off_all(&site), Vec::<String>::new());
+        site.admin(["status"]).code(0).stdout_contains(stays);
+        site.admin(["permissions", "check"]).code(0).stdout_contains(&format!("{REPO} {stays}"));
+        site.admin(["permissions", "fix"]).code(0).stdout_contains("nothing to do");
+        assert_eq!(mode(&folder), 0o750);
+    }
+    // What is opened is closed again, by either.
+    for verb in [&["permissions", "fix"][..], &["setup"]] {
+        chmod(&folder, 0o755);
+        site.admin(["permissions", "check"]).code(2);
+        site.admin(["status"]).code(2);
+        site.admin(verb).code(0);
+        assert_eq!(mode(&folder), 0o750, "{verb:?}");
+    }
+    // Imported again it is for whom it was; and what an older lock says nothing of stays closed too.
+    let model = or_skip!(bf_test_kit::model());
+    fs_err::remove_dir_all(&folder).unwrap();
+    let words = ["model", "import", model.folder.to_str().unwrap(), "--as", REPO];
+    site.admin(words).code(0);
+    assert_eq!(mode(&folder), 0o750);
+    let lock = site.cache().join("site.lock");
+    let text = fs_err::read_to_string(&lock).unwrap();
+    assert!(text.contains("\"access\": \"group:daemon\""), "{text}");
+    let mut lock_of_old: Value = serde_json::from_str(&text).unwrap();
+    lock_of_old["models"][REPO].as_object_mut().unwrap().remove("access");
+    fs_err::write(&lock, lock_of_old.to_string()).unwrap();
+    site.admin(["permissions", "fix"]).code(0);
+    assert_eq!(mode(&folder), 0o750);
+    site.admin(["permissions", "check"]).code(0).stdout_contains("is not declared and stays closed");
+}
+
+/// The cache's owner is not root, and in no other group than his own.
+#[test]
+fn who_is_not_in_the_group_is_told_before_anything_is_done() {
+    const OWNER: u32 = 54_321;
+    if !nix::unistd::geteuid().is_root() {
+        skip!("needs root, to become another user");
+    }
+    let Some(group) = nix::unistd::Group::from_name("daemon").unwrap() else {
+        skip!("there is no group daemon")
+    };
+    let model = or_skip!(bf_test_kit::model());
+    let site = Site::new();
+    let tools = site.path().join("tools");
+    fs_err::create_dir(&tools).unwrap();
+    for name in ["bf-admin", "bf-user"] {
+        fs_err::copy(bf_test_kit::binary(name), tools.join(name)).unwrap();
+        chmod(&tools.join(name), 0o755);
+    }
+    let weights = site.path().join("weights");
+    fs_err::create_dir(&weights).unwrap();
+    for entry in fs_err::read_dir(&model.folder).unwrap() {
+        let path = entry.unwrap().path();
+        fs_err::copy(&path, weights.join(path.file_name().unwrap())).unwrap();
+    }
+    chmod(&weights, 0o755);
+    let run = |words: &[&str]| {
+        let ids = ["--reuid=54321", "--regid=54321", "--clear-groups"];
+        bf_test_kit::Program::new("setpriv", site.path())
+            .args(ids)
+            .args([tools.join("bf-admin")])
+            .args(words)
+            .env("HOME", site.path())
+            .run()
+    };
+    let declare = |more: &str, access: &str| {
+        let model = format!("models: [{{repo: {REPO}, path: weights, access: {access}}}]\n");
+        site.declare_text(&format!("schema: 1\ncache_dir: cache\n{more}{model}"));
+        chmod(&site.path().join("site.yaml"), 0o644);
+    };
+    fs_err::create_dir_all(site.cache()).unwrap();
+    std::os::unix::fs::chown(site.cache(), Some(OWNER), Some(OWNER)).unwrap();
+    chmod(site.cache(), 0o755);
+    declare("", "all");
+    let done = run(&["setup"]);
+    assert_eq!(done.exit, 0, "{done}");
+    let folder = model_folder(&site);
+    let published = fs_err::read_to_string(site.cache().join("site.yaml")).unwrap();
+    for (more, access) in [("", "group:daemon"), ("group: daemon\n", "all")] {
+        declare(more, access);
+        for words in [&["setup", "--dry-run"][..], &["setup"]] {
+            let told = run(words);
+            assert_eq!(told.exit, 77, "{told}");
+            let stderr = &told.stderr;
+            assert!(stderr.contains("is not in the group daemon: files cannot be given to it"), "{told}");
+            assert!(stderr.contains("usermod -aG daemon 54321"), "{told}");
+        }
+        let told = run(&["validate", "--json"]).json();
+        assert_eq!(told["findings"][0]["code"], "not_in_group", "{told}");
+        assert_eq!(told["findings"].as_array().unwrap().len(), 1, "{told}");
+        assert_eq!(mode(&folder), 0o755);
+        assert_eq!(fs_err::read_to_string(site.cache().join("site.yaml")).unwrap(), published);
+    }
+
+    // Who may not look into it is told so, and nothing is wrong for him.
+    declare("", "group:daemon");
+    site.admin(["setup"]).code(0);
+    assert_eq!(mode(&folder), 0o750);
+    let gid = std::os::unix::fs::MetadataExt::gid(&fs_err::metadata(&folder).unwrap());
+    assert_eq!(gid, group.gid.as_raw());
+    let ids = ["--reuid=54322", "--regid=54322", "--clear-groups"];
+    let told = bf_test_kit::Program::new("setpriv", site.path())
+        .args(ids)
+        .args([tools.join("bf-admin")])
+        .args(["status"])
+        .env("HOME", site.path())
+        .run();
+    assert_eq!(told.exit, 0, "{told}");
+    told.stdout_contains("closed to you (group daemon)");
+}
+
+#[test]
+fn what_cannot_be_reached_and_odd_bits_of_the_cache_are_not_in_sync() {
+    let site = or_skip!(site_without_source());
+    chmod(site.path(), 0o754);
+    let found = off(&site, "--quick");
+    assert!(matches!(&found[..], [one] if one.contains("does not let everybody through")), "{found:?}");
+    site.admin(["status"]).code(2);
+    chmod(site.path(), 0o755);
+    for bits in [0o1775, 0o775, 0o750] {
+        chmod(site.cache(), bits);
+        site.admin(["permissions", "check"]).code(2).stdout_contains("instead of 0755");
+        let found = off(&site, "--quick");
+        assert!(matches!(&found[..], [one] if one.contains("the cache's folder has mode")), "{found:?}");
+        site.admin(["permissions", "fix"]).code(0);
+        assert_eq!(mode(site.cache()), 0o755);
+    }
+    chmod(site.cache(), 0o2755);
+    assert_eq!(off_all(&site), Vec::<String>::new(), "that its group is handed on is the site's choice");
+    // `check` finds what `fix` sets.
+    let program = fs_err::canonicalize(site.cache().join("bin/bf-user")).unwrap();
+    chmod(&program, 0o4755);
+    site.admin(["permissions", "check"]).code(2).stdout_contains("has mode 4755 instead of 0755");
+    site.admin(["permissions", "fix"]).code(0);
+    site.admin(["permissions", "check"]).code(0);
+}
+
+#[test]
+fn what_is_moved_away_is_told_and_goes_into_one_folder() {
+    let site = or_skip!(site_without_source());
+    let (snapshot, _) = snapshot(&site);
+    for name in ["a.py", "b.py", "c.py"] {
+        fs_err::write(snapshot.join(name), name).unwrap();
+    }
+    let told = site.admin(["setup", "--dry-run"]).code(0);
+    told.stdout_contains("a.py to models/.quarantine, and 2 more");
+    site.admin(["setup"]).code(0).stdout_contains("a.py to models/.quarantine, and 2 more");
+    let quarantine = site.cache().join("models/.quarantine");
+    assert_eq!(fs_err::read_dir(&quarantine).unwrap().count(), 1);
+    site.admin(["status"]).code(0).stdout_contains("what 1 run moved away");
 }

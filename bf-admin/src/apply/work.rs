@@ -13,9 +13,9 @@ use bf_core::model::ModelId;
 use bf_core::publish::{Publisher, Stage};
 use bf_core::report::Failure;
 use bf_core::site::{Layout, Locked, LockedEngine, LockedImage, LockedModel, Part};
-use nix::unistd::Gid;
 
 use super::{entered, write_lock};
+use crate::drift::{Mend, Readers};
 use crate::plan::{Action, Change, Outcome, Skip, Step, Task};
 use crate::progress::Display;
 use crate::{drift, engine, image, import, locked, space, toolkit};
@@ -57,7 +57,7 @@ const SHARE: u32 = 20;
 enum Made {
     Image(String, LockedImage),
     ImageFile(String, Box<image::Source>, LockedImage),
-    Model(ModelId, LockedModel, Option<Gid>),
+    Model(ModelId, LockedModel, Readers),
     Engine(String, LockedEngine),
     Nothing,
 }
@@ -121,7 +121,14 @@ impl Work<'_, '_> {
     fn quick(&mut self, number: usize, task: Task) -> Result<(), Failure> {
         let (publisher, layout) = (self.publisher, self.publisher.layout());
         match task {
-            Task::Mend(mends) => drift::mend(publisher, &mends, &|text| self.display.say(number, text))?,
+            Task::Mend(mends) => {
+                if let Some(Mend::Record(..)) = mends.first() {
+                    self.record(&mends);
+                    write_lock(publisher, self.locked)?;
+                }
+                drift::mend(publisher, &mends, &|text| self.display.say(number, text))?;
+                self.record(&mends);
+            }
             Task::Fail(failure) => return Err(failure),
             Task::Specs(text) => publisher.file(Part::Top, &layout.resource_specs(), text.as_bytes())?,
             Task::Site(text) => publisher.file(Part::Top, &layout.site_yaml(), text.as_bytes())?,
@@ -136,6 +143,17 @@ impl Work<'_, '_> {
             }
         }
         write_lock(publisher, self.locked)
+    }
+
+    /// Writes down for whom models are by now.
+    fn record(&mut self, mends: &[Mend]) {
+        for mend in mends {
+            if let Mend::Record(name, access) = mend
+                && let Some(own) = self.locked.models.get_mut(name)
+            {
+                own.access = access.clone();
+            }
+        }
     }
 
     /// Makes all of it, in the order of the plan where not everything can be made at once, and publishes each when it is made.
@@ -213,9 +231,10 @@ impl Work<'_, '_> {
                 let put = image::publish_import(publisher, self.locked, &source, stage, image)?;
                 entered(self.locked, name, put)
             }
-            Made::Model(repo, model, group) => {
-                let own = publisher.with(drift::policy_of(*publisher.policy(), group));
+            Made::Model(repo, mut model, readers) => {
+                let own = publisher.with(readers.policy(*publisher.policy()));
                 import::publish(&own, &repo, stage, &model)?;
+                model.access = readers.access;
                 self.locked.models.insert(repo.to_string(), model);
                 None
             }
@@ -286,13 +305,13 @@ fn make(
             let image = image::import(layout, &source, stage)?;
             Made::ImageFile(name, Box::new(source), image)
         }
-        Task::Model(repo, source, group) => {
+        Task::Model(repo, source, readers) => {
             let passed = |file: &str, bytes| match bytes {
                 0 => display.say(number, file),
                 _ => display.add(number, bytes),
             };
             let model = import::make(layout, &repo, &source, stage, &passed)?;
-            Made::Model(repo, model, group)
+            Made::Model(repo, model, readers)
         }
         Task::Engine(id, native, interpreter) => {
             let engine = engine::make(&id, &native, &interpreter, stage, &tell)?;

@@ -4,17 +4,18 @@ use std::collections::BTreeSet;
 
 use bf_core::model::ModelId;
 use bf_core::permissions;
-use bf_core::publish::clear_parts;
+use bf_core::publish::{Policy, clear_parts};
 use bf_core::report::{Exit, Failure};
 use bf_core::site::Locked;
 use clap::Args;
+use nix::unistd::Gid;
 
 use crate::apply::{self, Done};
 use crate::cli::Context;
-use crate::drift;
+use crate::drift::{self, Aim, Mend};
 use crate::locate::{self, Site};
 use crate::locked;
-use crate::plan::{Section, Step, plan};
+use crate::plan::{Section, Step, Task, plan};
 use crate::present::ahead::{self, Reading};
 use crate::present::{self, Ask, Depth};
 use crate::printer;
@@ -116,13 +117,16 @@ impl Setup {
         }
         if !self.locked {
             let present = present::gather(site, locked, &ask)?;
-            return Ok(space::fit(&site.layout, plan(&site.declared, locked, &present, &self.only)));
+            let steps = plan(&site.declared, locked, &present, &self.only);
+            session::may_give(&site.layout, &groups(&steps, session::policy(Some(&site.declared))?.group))?;
+            return Ok(space::fit(&site.layout, steps));
         }
         let pinned = locked::pinned(site, locked);
         let mut present = present::gather(&pinned, locked, &ask)?;
         locked::hold(&mut present, site, locked, &self.only, &context.environment)?;
         let mut steps = plan(&pinned.declared, locked, &present, &self.only);
         locked::exact(&mut steps, &present, locked);
+        session::may_give(&site.layout, &groups(&steps, session::policy(Some(&site.declared))?.group))?;
         if self.dry_run {
             locked::foresee(&mut steps);
         }
@@ -173,11 +177,31 @@ fn undeclared(site: &Site, text: &str) -> Failure {
         .with_hint("`bf-admin image pull REF --force` fetches an image without a declaration")
 }
 
+/// The groups that something is given to by these steps: that of the whole cache, and those of models.
+fn groups(steps: &[Step], own: Option<Gid>) -> BTreeSet<u32> {
+    let mut groups = BTreeSet::new();
+    for step in steps {
+        match &step.task {
+            Task::Keep | Task::Fail(_) => {}
+            Task::Mend(mends) => groups.extend(mends.iter().filter_map(Mend::group)),
+            Task::Model(_, _, readers) => {
+                groups.extend(
+                    readers.policy(Policy { group: own, ..Policy::default() }).group.map(Gid::as_raw),
+                );
+            }
+            _ => groups.extend(own.map(Gid::as_raw)),
+        }
+    }
+    groups
+}
+
 /// What keeps users out is said every time, and changed only by those who decide about it.
 fn warn_of_permissions(site: &Site) -> Result<(), Failure> {
-    for problem in permissions::check(&site.layout, &drift::closed(&site.layout, &site.declared))? {
-        let message = format!("{} {}", problem.path.display(), problem.message);
-        printer::warning(&message, Some(&problem.hint));
+    let locked = Locked::load(&site.layout)?;
+    let (offer, _) = drift::offer(&site.layout, &site.declared, &locked, Aim::Published);
+    for group in drift::grouped(&site.layout, &permissions::check(&site.layout, &offer)?) {
+        let message = format!("{} {}", group.first.path.display(), group.message());
+        printer::warning(&message, Some(&group.hint()));
     }
     Ok(())
 }

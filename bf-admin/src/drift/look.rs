@@ -29,7 +29,7 @@ impl<'a> Look<'a> {
     /// What of mode, owner and group is not as it was published. What is not there, or cannot be looked at, is told elsewhere.
     pub(super) fn access(&self, faults: &mut Vec<Fault>, path: &Path, content: Content) {
         if let Ok(metadata) = fs_err::symlink_metadata(path) {
-            faults.extend(access(path, &metadata, self.policy.off(&metadata, content, self.owner)));
+            faults.extend(access(path, &metadata, self.policy.off_at(path, &metadata, content, self.owner)));
         }
     }
 }

@@ -23,6 +23,7 @@ fn one(publisher: &Publisher<'_>, mend: &Mend, tell: &dyn Fn(&str)) -> Result<()
             let to = publisher.quarantine(*part, path)?;
             tell(&format!("{} is now {}", path.display(), to.display()));
         }
+        Mend::Record(..) => {} // in site.lock, by who has it
         Mend::Link(part, at, target, policy) => publisher.with(*policy).link(*part, at, target)?,
         Mend::File(part, to, text, policy) => {
             let publisher = publisher.with(*policy);

@@ -1,5 +1,7 @@
 //! The folders of the parts, the files at the top, the toolkit and the images.
 
+use std::os::unix::fs::MetadataExt;
+
 use bf_core::publish::{Content, Policy};
 use bf_core::site::{LockedImage, LockedToolkit, Part};
 
@@ -7,10 +9,14 @@ use super::Fault;
 use super::look::{Look, entries};
 use crate::toolkit::PROGRAM;
 
-/// What belongs to no thing that is declared. The cache's own folder is left out: whom it lets through is the site's choice.
+/// What belongs to no thing that is declared. The cache's own folder is left out where it was made by somebody else than who writes
+/// into the cache: its group or its sticky bit may be what lets him in, and it is not his to change.
 pub(super) fn top(look: &Look<'_>) -> Vec<Fault> {
     let layout = look.layout;
     let mut faults = Vec::new();
+    if fs_err::symlink_metadata(layout.locks()).is_ok_and(|locks| locks.uid() == look.owner) {
+        look.access(&mut faults, layout.root(), Content::Data);
+    }
     let parts = Part::ALL.into_iter().filter(|part| *part != Part::Top).map(|part| layout.part(part));
     for folder in parts.chain([layout.bin(), layout.image_store(), layout.catalogs()]) {
         look.access(&mut faults, &folder, Content::Data);

@@ -12,7 +12,7 @@ use bf_core::model::ModelId;
 use bf_core::model::commit::pseudo_commit;
 use bf_core::publish::{Content, PublishError, Publisher};
 use bf_core::report::{Exit, Failure};
-use bf_core::site::{Layout, LockedFile, LockedModel, Part};
+use bf_core::site::{Access, Layout, LockedFile, LockedModel, Part};
 use fs_err::os::unix::fs::symlink;
 
 use super::source::{Source, SourceFile};
@@ -25,7 +25,7 @@ pub(crate) fn clear(layout: &Layout, folder: &Path) -> Result<(), PublishError> 
     PARTS.iter().try_for_each(|part| bf_core::publish::clear(layout, &folder.join(part)))
 }
 
-/// Makes the model `id` of `source` in the folder `stage`, and gives what site.lock will say of it. `passed` is told how
+/// Makes the model `id` of `source` in the folder `stage`, and gives what site.lock will say of it, but for whom it is. `passed` is told how
 /// many bytes were read.
 pub(crate) fn make(
     layout: &Layout,
@@ -54,7 +54,7 @@ pub(crate) fn make(
         symlink(blob_link(file), link)?;
     }
     fs_err::write(tree.join("refs/main"), &commit)?;
-    Ok(LockedModel { commit, files })
+    Ok(LockedModel { commit, files, access: Access::All })
 }
 
 /// Publishes what [`make`] has made in `stage`.

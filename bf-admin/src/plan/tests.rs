@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use bf_core::site::{LockedEngine, LockedFile, LockedModel};
+use bf_core::site::{Access, LockedEngine, LockedFile, LockedModel};
 
 use super::*;
 use crate::image::ImageFacts;
@@ -41,7 +41,7 @@ fn source(commit: Option<&str>) -> SourceFacts {
 }
 
 fn model_facts(disk: Disk, source: Option<Result<SourceFacts, Failure>>) -> ModelFacts {
-    ModelFacts { disk, loadable: false, source, group: None }
+    ModelFacts { disk, loadable: false, source, readers: Readers::default() }
 }
 
 fn locked() -> Locked {
@@ -56,7 +56,10 @@ fn locked() -> Locked {
             files: vec![LockedFile { path: "x".into(), sha256: "b".repeat(64), bytes: 1 }],
         },
     );
-    locked.models.insert("org/name".into(), LockedModel { commit: "1".repeat(40), files: vec![] });
+    locked.models.insert(
+        "org/name".into(),
+        LockedModel { commit: "1".repeat(40), files: vec![], access: Access::All },
+    );
     locked
 }
 
@@ -64,6 +67,7 @@ fn locked() -> Locked {
 fn present() -> Present {
     Present {
         drift: Vec::new(),
+        closed: Vec::new(),
         specs: Specs {
             source: Some(("/site/resource_specs.yaml".into(), Ok("tiers".into()))),
             published: Some("tiers".into()),
@@ -215,7 +219,7 @@ fn a_model_without_a_source_must_be_there() {
             if !in_lock {
                 locked.models.clear();
             }
-            let facts = ModelFacts { disk, loadable, source: None, group: None };
+            let facts = ModelFacts { disk, loadable, source: None, readers: Readers::default() };
             present.models.insert("org/name".parse().unwrap(), facts);
         })
         .remove(1)

@@ -8,7 +8,7 @@ use bf_core::report::{Exit, Failure};
 use bf_core::site::{DeclaredModel, Layout, Locked, LockedModel};
 
 use super::{Depth, Disk, ModelFacts, SourceFacts, files, one_file};
-use crate::drift;
+use crate::drift::Readers;
 use crate::import::{self, Source};
 use crate::space;
 
@@ -28,7 +28,7 @@ pub(super) fn model(
         let format = wanted.format.as_deref().and_then(|format| format.parse().ok());
         source(layout, path, &wanted.repo, format, update)
     });
-    Ok(ModelFacts { disk, loadable, source, group: drift::group_of(wanted)? })
+    Ok(ModelFacts { disk, loadable, source, readers: Readers::declared(wanted)? })
 }
 
 /// A model as the lock has it, in its folder, with `main` leading to it.

@@ -11,6 +11,8 @@ use crate::{apply, locate, plan, testing};
 /// A site with one model from a folder, a cache below the same folder, and a bf-user in `tools`.
 fn site(dir: &Path) -> Site {
     let root = fs_err::canonicalize(dir).unwrap();
+    // Users can get there: a cache that they cannot reach is not in sync.
+    fs_err::set_permissions(&root, std::fs::Permissions::from_mode(0o755)).unwrap();
     fs_err::create_dir_all(root.join("dl")).unwrap();
     fs_err::write(root.join("dl/model.gguf"), testing::gguf(1)).unwrap();
     testing::beside(&root.join("tools"), 1);

@@ -56,7 +56,7 @@ pub(super) fn findings(text: &str, path: &Path) -> Result<Vec<Finding>, Failure>
     }
     findings.extend(images(root.as_ref(), &engines, &declared));
     findings.extend(models(root.as_ref(), &declared));
-    findings.extend(readers(root.as_ref())?);
+    findings.extend(readers(root.as_ref(), &layout)?);
     findings.sort_by_key(|finding| (finding.line.is_none(), finding.line, finding.column));
     Ok(findings)
 }
@@ -131,18 +131,29 @@ fn group(entry: &Entry, declared: &Declared) -> io::Result<Option<Finding>> {
     let Some(name) = &declared.group else { return Ok(None) };
     let message = format!("there is no group {name} on this machine");
     let unknown = || entry.value.at.error("group_not_found", message).with_hint(session::GROUP_HINT);
-    Ok(session::group(name)?.is_none().then(unknown))
+    let Some(gid) = session::group(name)? else { return Ok(Some(unknown())) };
+    let layout = Layout::new(&declared.cache_dir);
+    if !session::is_own(&layout) || session::is_in(gid.as_raw())? {
+        return Ok(None);
+    }
+    let (message, hint) = session::not_in(name);
+    Ok(Some(entry.value.at.warning("not_in_group", message).with_hint(hint)))
 }
 
-/// Models for groups that this machine does not have.
-fn readers(root: Option<&Node>) -> io::Result<Vec<Finding>> {
+/// Models for groups that this machine does not have, or that the cache's owner, who runs this, is not in.
+fn readers(root: Option<&Node>, layout: &Layout) -> io::Result<Vec<Finding>> {
     let mut findings = Vec::new();
+    let is_own = session::is_own(layout);
     for view in root.into_iter().flat_map(|root| View::of(root).list("models")).map(View::of) {
-        if let Some(Access::Group(name)) = view.parsed::<Access>("access")
-            && session::group(&name)?.is_none()
-        {
+        let Some(Access::Group(name)) = view.parsed::<Access>("access") else { continue };
+        let Some(gid) = session::group(&name)? else {
             let message = format!("there is no group {name} on this machine");
             findings.push(view.at("access").error("group_not_found", message).with_hint(session::GROUP_HINT));
+            continue;
+        };
+        if is_own && !session::is_in(gid.as_raw())? {
+            let (message, hint) = session::not_in(&name);
+            findings.push(view.at("access").warning("not_in_group", message).with_hint(hint));
         }
     }
     Ok(findings)

@@ -8,11 +8,10 @@ use std::path::Path;
 
 use nix::unistd::{User, getgrouplist};
 
+use crate::publish::ACL;
+
 const READ: u32 = 4;
 const ENTER: u32 = 1;
-
-/// The attribute that holds an ACL.
-const ACL: &str = "system.posix_acl_access";
 
 /// A user whose access is told beforehand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,8 +49,13 @@ impl Viewer {
     }
 
     /// Whether he may read a file, or enter and list a folder.
-    pub(super) fn may_read(&self, path: &Path, metadata: &Metadata) -> bool {
+    pub fn may_read(&self, path: &Path, metadata: &Metadata) -> bool {
         self.may(path, metadata, if metadata.is_dir() { READ | ENTER } else { READ })
+    }
+
+    /// Whether he may read and run a file.
+    pub(super) fn may_run(&self, path: &Path, metadata: &Metadata) -> bool {
+        self.may(path, metadata, READ | ENTER)
     }
 
     fn may(&self, path: &Path, metadata: &Metadata, needed: u32) -> bool {

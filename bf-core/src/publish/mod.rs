@@ -8,6 +8,7 @@
 //! has the name of this holder's claim. Who takes over moves that folder away first, so that what was only paused publishes nothing:
 //! see [`crate::lock`].
 
+mod acl;
 mod downloads;
 mod left;
 mod modes;
@@ -16,14 +17,20 @@ mod repair;
 mod stage;
 mod way;
 
+pub(crate) use acl::ACCESS as ACL;
+pub use acl::has_acl;
+#[cfg(test)]
+pub(crate) use acl::testing::give as give_acl;
 pub use downloads::Downloads;
 pub use modes::{Content, Policy, private_folder, set_mode};
 pub use repair::Access;
 pub use stage::Stage;
 pub use way::{PublishError, clear, clear_link, clear_parts};
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use crate::lock::{SiteGuard, refresh};
 use crate::site::{Layout, Part};
@@ -33,6 +40,8 @@ use crate::site::{Layout, Part};
 pub struct Publisher<'a> {
     guard: &'a SiteGuard,
     policy: Policy,
+    /// Where this run moves strange things, by part: one folder, however many there are.
+    quarantined: Arc<Mutex<BTreeMap<Part, PathBuf>>>,
 }
 
 impl<'a> Publisher<'a> {
@@ -41,7 +50,7 @@ impl<'a> Publisher<'a> {
     ///
     /// Only now what is in the cache may be read: until here an older holder may have published something.
     pub fn new(guard: &'a SiteGuard, policy: Policy) -> Result<Self, PublishError> {
-        let publisher = Self { guard, policy };
+        let publisher = Self { guard, policy, quarantined: Arc::default() };
         let layout = publisher.layout();
         clear_parts(layout)?;
         for part in Part::ALL {
@@ -74,7 +83,7 @@ impl<'a> Publisher<'a> {
     /// The same publisher with other modes, as for what only a group may read.
     #[must_use]
     pub fn with(&self, policy: Policy) -> Self {
-        Self { guard: self.guard, policy }
+        Self { guard: self.guard, policy, quarantined: Arc::clone(&self.quarantined) }
     }
 
     /// Makes a folder that everybody may read, with every missing folder above it inside the cache.

@@ -7,6 +7,8 @@ use std::path::Path;
 use nix::unistd::Gid;
 use walkdir::WalkDir;
 
+use super::acl::remove_acl;
+
 /// What is published, which decides the modes of its files. Folders are 0755.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
@@ -54,7 +56,8 @@ impl Policy {
         if self.closed { mode & 0o770 } else { mode }
     }
 
-    /// Sets modes and group of a staged file or tree and flushes every file in it. Of links only the group is set.
+    /// Sets modes and group of a staged file or tree, takes access control lists away, and flushes every file in it. Of links only the
+    /// group is set.
     pub(super) fn seal(&self, path: &Path, content: Content) -> io::Result<()> {
         // Contents first: a folder must be readable until all in it is done, and is flushed after its entries.
         for entry in WalkDir::new(path).follow_links(false).contents_first(true) {
@@ -63,6 +66,7 @@ impl Policy {
                 self.seal_folder(entry.path())?;
             } else if entry.file_type().is_file() {
                 let own = entry.metadata().map_err(io::Error::other)?.permissions().mode();
+                remove_acl(entry.path())?;
                 self.set_group(entry.path())?;
                 set_mode(entry.path(), self.file(content, own))?;
                 fs_err::File::open(entry.path())?.sync_all()?;
@@ -73,8 +77,10 @@ impl Policy {
         Ok(())
     }
 
-    /// Sets mode and group of a folder.
-    pub(super) fn seal_folder(&self, path: &Path) -> io::Result<()> {
+    /// Sets mode and group of a folder. The access control list that it was given by the folder above, which would be handed on to all
+    /// that is made in it, is taken away.
+    pub fn seal_folder(&self, path: &Path) -> io::Result<()> {
+        remove_acl(path)?;
         self.set_group(path)?;
         set_mode(path, self.folder())
     }

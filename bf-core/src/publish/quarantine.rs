@@ -1,6 +1,7 @@
 //! Where things go that nobody of us put into the cache: out of the way, and not lost.
 
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
 use fs_err as fs;
 
@@ -8,8 +9,8 @@ use super::{PublishError, Publisher, clear, flush_parent, private_folder};
 use crate::site::{Layout, Part};
 
 impl Publisher<'_> {
-    /// Moves what is at `path` to `PART/.quarantine/TIME-N/` and its path below the part, and gives where it is now. It is renamed
-    /// only: its bytes, owner and modes stay. A link is moved as a link.
+    /// Moves what is at `path` to `PART/.quarantine/TIME-N/` and its path below the part, and gives where it is now. One run has one such
+    /// folder in each part. It is renamed only: its bytes, owner and modes stay. A link is moved as a link.
     pub fn quarantine(&self, part: Part, path: &Path) -> Result<PathBuf, PublishError> {
         let home = self.layout().part(part);
         let below = path
@@ -24,12 +25,31 @@ impl Publisher<'_> {
         let quarantine = home.join(Layout::QUARANTINE);
         clear(self.layout(), &quarantine)?;
         self.ours(private_folder(&quarantine))?;
-        let to = self.ours(free(&quarantine))?.join(below);
-        self.ours(folders(&quarantine, to.parent().unwrap_or(&quarantine)))?;
+        let to = self.ours(self.place(part, &quarantine, below))?;
         self.visibly(|| fs::rename(path, &aside))?;
         self.visibly(|| fs::rename(&aside, &to))?;
         flush_parent(path)?;
         flush_parent(&to)?;
+        Ok(to)
+    }
+
+    /// Where something goes: into the folder of this run, or a new one where something of that name is in it already.
+    fn place(&self, part: Part, quarantine: &Path, below: &Path) -> std::io::Result<PathBuf> {
+        let mut runs = self.quarantined.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = |folder: &Path| {
+            let to = folder.join(below);
+            let is_free =
+                fs::symlink_metadata(&to).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
+            let made = || folders(quarantine, to.parent().unwrap_or(folder));
+            (is_free && made().is_ok()).then_some(to)
+        };
+        if let Some(to) = runs.get(&part).and_then(|folder| room(folder)) {
+            return Ok(to);
+        }
+        let folder = free(quarantine)?;
+        let to = folder.join(below);
+        folders(quarantine, to.parent().unwrap_or(&folder))?;
+        runs.insert(part, folder);
         Ok(to)
     }
 }
@@ -79,6 +99,12 @@ mod tests {
             assert!(!seen.contains(&to));
             seen.push(to);
         }
+        // What is of another name goes where the last one went.
+        fs::write(models.join("a/b/other"), "").unwrap();
+        let to =
+            publisher.with(Policy::default()).quarantine(Part::Models, &models.join("a/b/other")).unwrap();
+        assert_eq!(to.parent(), seen[1].parent());
+        assert_eq!(fs::read_dir(models.join(Layout::QUARANTINE)).unwrap().count(), 2);
         let outside = tempfile::tempdir().unwrap();
         fs::write(outside.path().join("file"), "theirs").unwrap();
         std::os::unix::fs::symlink(outside.path(), models.join("link")).unwrap();

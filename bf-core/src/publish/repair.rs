@@ -11,6 +11,7 @@ use nix::fcntl::{AtFlags, OFlag, open, openat};
 use nix::sys::stat::{Mode, SFlag, fstat};
 use nix::unistd::{Gid, Group, Uid, User, fchownat};
 
+use super::acl::{has_acl, remove_acl};
 use super::{Content, Policy, PublishError, Publisher, set_mode};
 
 /// The bit that lets new entries of a folder have its group: the site's own choice.
@@ -25,6 +26,8 @@ pub struct Access {
     pub owner: Option<u32>,
     /// Group.
     pub group: Option<u32>,
+    /// Whether its access control lists are taken away.
+    pub acl: bool,
 }
 
 impl Access {
@@ -49,6 +52,13 @@ impl Access {
         }
         if let Some(group) = self.group {
             say("group", self::group(metadata.gid()), self::group(group));
+        }
+        if self.acl {
+            text.push_str(if text.is_empty() {
+                "an access control list"
+            } else {
+                ", and an access control list"
+            });
         }
         text
     }
@@ -84,7 +94,13 @@ impl Policy {
             mode: wanted.filter(|wanted| *wanted != mode),
             owner: Some(owner).filter(|_| ![0, owner, own].contains(&uid)),
             group: self.group.map(Gid::as_raw).filter(|group| *group != metadata.gid()),
+            acl: false,
         }
+    }
+
+    /// The same of a path of this metadata, with its access control lists.
+    pub fn off_at(&self, path: &Path, metadata: &Metadata, content: Content, owner: u32) -> Access {
+        Access { acl: !metadata.is_symlink() && has_acl(path), ..self.off(metadata, content, owner) }
     }
 }
 
@@ -120,13 +136,34 @@ fn set(root: &Path, below: &Path, access: Access) -> io::Result<()> {
     if kind == SFlag::S_IFREG && stat.st_nlink > 1 {
         return Err(io::Error::other("it has a second name, which may be outside of the cache"));
     }
+    let link = format!("/proc/self/fd/{}", at.as_raw_fd());
+    let own = Path::new(&link);
+    let mode = access.mode.filter(|_| kind != SFlag::S_IFLNK);
+    let is = stat.st_mode & 0o7777;
+    // What is to be closed is closed first: if the rest fails, nobody reads it meanwhile.
+    if let Some(less) = mode.map(|wanted| is & wanted).filter(|less| *less != is) {
+        set_mode(own, less)?;
+    }
+    if access.acl && kind != SFlag::S_IFLNK {
+        remove_acl(own)?;
+    }
     if access.owner.is_some() || access.group.is_some() {
         let (owner, group) = (access.owner.map(Uid::from_raw), access.group.map(Gid::from_raw));
-        fchownat(&at, "", owner, group, AtFlags::AT_EMPTY_PATH)?;
+        fchownat(&at, "", owner, group, AtFlags::AT_EMPTY_PATH).map_err(|errno| {
+            let error = io::Error::from(errno);
+            if mode.is_none_or(|wanted| wanted & 0o007 != 0) {
+                return error;
+            }
+            let still = self::group(stat.st_gid);
+            io::Error::new(
+                error.kind(),
+                format!("{error}; it is closed to others, and still of the group {still}"),
+            )
+        })?;
     }
     // A new owner or group takes away some bits, so that the mode comes last.
-    if let Some(mode) = access.mode.filter(|_| kind != SFlag::S_IFLNK) {
-        set_mode(Path::new(&format!("/proc/self/fd/{}", at.as_raw_fd())), mode)?;
+    if let Some(mode) = mode {
+        set_mode(own, mode)?;
     }
     Ok(())
 }
@@ -137,6 +174,7 @@ mod tests {
 
     use super::*;
     use crate::lock::SiteGuard;
+    use crate::publish::acl::testing::give;
     use crate::site::Layout;
 
     #[test]
@@ -172,6 +210,54 @@ mod tests {
         assert!(error.to_string().contains("second name"), "{error}");
         publisher.repair(outside.path(), access).unwrap_err();
         assert_eq!(fs_err::metadata(&theirs).unwrap().permissions().mode() & 0o7777, 0o600);
+    }
+
+    #[test]
+    fn access_control_lists_are_not_published_and_are_taken_away_where_they_were_put() {
+        let dir = tempfile::tempdir().unwrap();
+        if !give(dir.path(), true, 65_534, 7) {
+            return; // a filesystem without them
+        }
+        let guard = SiteGuard::take(&Layout::new(dir.path())).unwrap();
+        let publisher = Publisher::new(&guard, Policy::default()).unwrap();
+        let closed = publisher.with(publisher.policy().only_for(nix::unistd::getegid()));
+        let stage = closed.stage(crate::site::Part::Models).unwrap();
+        let tree = stage.path().join("tree");
+        fs_err::create_dir(&tree).unwrap();
+        fs_err::write(tree.join("file"), "").unwrap();
+        assert!(give(&tree, false, 65_534, 7) && has_acl(&tree));
+        let to = publisher.layout().models().join("tree");
+        closed.publish(&tree, &to, Content::Model).unwrap();
+        for path in [&to, &to.join("file"), &publisher.layout().models()] {
+            assert!(!has_acl(path), "{}", path.display());
+        }
+
+        let owner = fs_err::metadata(dir.path()).unwrap().uid();
+        let off = |path: &Path| {
+            closed.policy().off_at(path, &fs_err::symlink_metadata(path).unwrap(), Content::Model, owner)
+        };
+        assert!(off(&to).is_empty());
+        assert!(give(&to, false, 65_534, 0) && give(&to, true, 65_534, 7));
+        let access = off(&to);
+        assert!(access.acl);
+        assert!(access.fault(&fs_err::metadata(&to).unwrap()).ends_with("an access control list"));
+        publisher.repair(&to, access).unwrap();
+        assert!(off(&to).is_empty() && !has_acl(&to));
+    }
+
+    #[test]
+    fn what_cannot_be_given_to_its_group_is_closed_nevertheless() {
+        if nix::unistd::geteuid().is_root() {
+            return; // who may give everything to everybody
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs_err::write(&file, "").unwrap();
+        set_mode(&file, 0o755).unwrap();
+        let access = Access { mode: Some(0o750), group: Some(54_321), ..Access::default() };
+        let error = set(dir.path(), Path::new("file"), access).unwrap_err();
+        assert!(error.to_string().contains("it is closed to others"), "{error}");
+        assert_eq!(fs_err::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o750);
     }
 
     #[test]

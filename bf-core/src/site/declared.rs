@@ -22,6 +22,7 @@ mod top;
 
 pub use engines::DeclaredEngine;
 pub use images::{DeclaredImage, is_name as is_image_name};
+pub(super) use models::ACCESS;
 pub use models::{Access, DeclaredModel};
 pub use network::{NetworkRules, Ports};
 pub use ondemand::{DeclaredOnDemand, OnDemandSession, SessionMode};

@@ -8,7 +8,7 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use super::Layout;
+use super::{Access, Layout};
 use crate::image::{Digest, Reference};
 use crate::report::{Exit, Failure};
 use crate::shape::Map;
@@ -131,6 +131,9 @@ pub struct LockedModel {
     pub commit: String,
     /// All files of the snapshot, paths relative to it.
     pub files: Vec<LockedFile>,
+    /// Who may read it: for whom it was published, whatever site.yaml says by now.
+    #[serde(default, skip_serializing_if = "Access::is_all")]
+    pub access: Access,
 }
 
 /// One file.

@@ -9,7 +9,7 @@ use clap::Args;
 
 use crate::cli::Context;
 use crate::commands::single;
-use crate::drift;
+use crate::drift::Readers;
 use crate::locate;
 use crate::plan::{self, Step};
 use crate::present::{self, Depth, Disk};
@@ -57,11 +57,15 @@ impl Import {
         } else {
             Disk::Absent
         };
-        // Whom the cache's site.yaml keeps it for.
+        // Whom the cache's site.yaml keeps it for; what it does not declare any more stays for whom it was.
         let declared = locate::declared_in(layout)?;
         let declared =
             declared.iter().flat_map(|declared| &declared.models).find(|model| model.repo == self.repo);
-        let group = declared.map_or(Ok(None), drift::group_of)?;
-        Ok(plan::import(&self.repo, commit, &disk, facts.commit.as_deref(), &facts.source, group))
+        let readers = match (declared, own) {
+            (Some(declared), _) => Readers::declared(declared)?,
+            (None, Some(own)) => Readers::published(own),
+            (None, None) => Readers::default(),
+        };
+        Ok(plan::import(&self.repo, commit, &disk, facts.commit.as_deref(), &facts.source, &readers))
     }
 }

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use bf_core::permissions::{self, Problem, Viewer};
 use bf_core::report::{Exit, Failure, Report};
-use bf_core::site;
+use bf_core::site::{self, Declared, Layout, Locked};
 use clap::Args;
 use serde::Serialize;
 
 use crate::cli::Context;
-use crate::drift;
+use crate::drift::{self, Aim, Closed};
 use crate::locate;
 
 /// Options of `permissions check`.
@@ -28,22 +28,44 @@ struct Checked {
     #[serde(rename = "as", skip_serializing_if = "Option::is_none")]
     viewer: Option<String>,
     problems: Vec<Problem>,
+    /// The models that are not for everybody; with `--as` those that he cannot read.
+    closed: Vec<Closed>,
 }
 
 impl Report for Checked {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        for problem in &self.problems {
-            writeln!(out, "{} ({}) {}", problem.path.display(), problem.mode, problem.message)?;
-            writeln!(out, "hint: {}", problem.hint)?;
+        let mut hints: Vec<String> = Vec::new();
+        for group in drift::grouped(&Layout::new(&self.cache), &self.problems) {
+            let (path, mode) = (group.first.path.display(), &group.first.mode);
+            writeln!(out, "{path} ({mode}) {}", group.message())?;
+            if !hints.contains(&group.hint()) {
+                hints.push(group.hint());
+            }
+        }
+        hints.iter().try_for_each(|hint| writeln!(out, "hint: {hint}"))?;
+        for (name, stays) in self.closed.iter().filter_map(|closed| Some((&closed.name, closed.stays()?))) {
+            writeln!(out, "{name} {stays}")?;
         }
         let cache = self.cache.display();
         match &self.viewer {
             _ if !self.ok => Ok(()),
-            Some(user) => writeln!(out, "{user} can read the cache {cache}"),
+            Some(user) if self.closed.is_empty() => writeln!(out, "{user} can read the cache {cache}"),
+            Some(user) => {
+                let closed: Vec<String> =
+                    self.closed.iter().map(|closed| format!("{} ({})", closed.name, closed.why())).collect();
+                writeln!(out, "{user} can read the cache {cache}, but not: {}", closed.join(", "))
+            }
             None => {
+                let but = match (self.closed.len(), self.closed.iter().all(|closed| closed.group.is_some())) {
+                    (0, _) => String::new(),
+                    (1, true) => " but for 1 model that is for a group".into(),
+                    (number, true) => format!(" but for {number} models that are for groups"),
+                    (1, false) => " but for 1 model that is closed".into(),
+                    (number, false) => format!(" but for {number} models that are closed"),
+                };
                 writeln!(
                     out,
-                    "everybody can read the cache {cache}, and only its owner and group can change it"
+                    "everybody can read the cache {cache}{but}, and only its owner and group can change it"
                 )
             }
         }
@@ -54,9 +76,13 @@ impl Check {
     pub(super) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let layout = site::open(locate::cache(context)?.root())?;
         let declared = locate::declared_in(&layout)?;
-        let closed = declared.map(|declared| drift::closed(&layout, &declared)).unwrap_or_default();
-        let problems = match &self.viewer {
-            None => permissions::check(&layout, &closed)?,
+        let declared = declared.unwrap_or_else(|| Declared::nothing(layout.site_yaml(), layout.root()));
+        let locked = Locked::load(&layout)?;
+        let (problems, closed) = match &self.viewer {
+            None => {
+                let found = drift::audit(&layout, &declared, &locked)?;
+                (found.problems, found.closed)
+            }
             Some(name) => {
                 let unknown = || {
                     let message = format!("there is no user {name} on this machine");
@@ -64,12 +90,20 @@ impl Check {
                         .with_hint("`getent passwd` lists the users")
                 };
                 let viewer = Viewer::named(name)?.ok_or_else(unknown)?;
-                permissions::check_as(&layout, &closed, &viewer)?
+                let (offer, mut closed) = drift::offer(&layout, &declared, &locked, Aim::Published);
+                closed.retain(|closed| {
+                    fs_err::metadata(&closed.path)
+                        .is_ok_and(|metadata| !viewer.may_read(&closed.path, &metadata))
+                });
+                let mut problems = permissions::check_as(&layout, &offer, &viewer)?;
+                // Told once.
+                problems.retain(|problem| closed.iter().all(|closed| closed.path != problem.path));
+                (problems, closed)
             }
         };
         let ok = problems.is_empty();
         let cache = layout.root().to_owned();
-        context.printer.print(&Checked { ok, cache, viewer: self.viewer.clone(), problems })?;
+        context.printer.print(&Checked { ok, cache, viewer: self.viewer.clone(), problems, closed })?;
         Ok(if ok { Exit::Ok } else { Exit::Findings })
     }
 }

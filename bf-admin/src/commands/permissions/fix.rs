@@ -1,18 +1,17 @@
 //! `permissions fix`: sets modes, owners and groups in the cache. What is above it, and links, are shown.
 
-use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use bf_core::permissions::{self, Problem};
-use bf_core::publish::{Access, Policy};
+use bf_core::permissions::Problem;
+use bf_core::publish::Access;
 use bf_core::report::{Exit, Failure, Report};
 use bf_core::site::{self, Declared, Layout, Locked};
 use clap::Args;
 use serde::Serialize;
 
 use crate::cli::Context;
-use crate::drift::{self, Mend};
+use crate::drift::{self, Closed};
 use crate::session::{self, Make};
 use crate::{locate, printer};
 
@@ -41,12 +40,18 @@ struct Fixed {
     fixed: Vec<Set>,
     /// What is not ours to set.
     left: Vec<Problem>,
+    /// What nobody declares and is closed.
+    #[serde(skip)]
+    stay: Vec<Closed>,
 }
 
 impl Report for Fixed {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
         for set in &self.fixed {
             writeln!(out, "{} {}", set.path.display(), set.message)?;
+        }
+        for (name, stays) in self.stay.iter().filter_map(|closed| Some((&closed.name, closed.stays()?))) {
+            writeln!(out, "{name} {stays}")?;
         }
         match (self.changed, self.dry_run) {
             (0, _) => writeln!(out, "nothing to do"),
@@ -66,10 +71,10 @@ impl Fix {
         let declared = declared.unwrap_or_else(|| Declared::nothing(layout.site_yaml(), layout.root()));
         let fixed = if self.dry_run {
             session::writable(&layout, Make::Itself)?;
-            found(&layout, &declared, policy, true)?
+            found(&layout, &declared, true)?
         } else {
             session::run(context, &layout, Make::Itself, policy, |publisher| {
-                let fixed = found(&layout, &declared, policy, false)?;
+                let fixed = found(&layout, &declared, false)?;
                 for set in &fixed.fixed {
                     publisher.repair(&set.path, set.access)?;
                 }
@@ -78,35 +83,27 @@ impl Fix {
             })?
         };
         context.printer.print(&fixed)?;
-        for problem in &fixed.left {
-            let message = format!("{} {}", problem.path.display(), problem.message);
-            printer::warning(&message, Some(&problem.hint));
+        for group in drift::grouped(&layout, &fixed.left) {
+            let message = format!("{} {}", group.first.path.display(), group.message());
+            printer::warning(&message, Some(&group.hint()));
         }
         Ok(if fixed.left.is_empty() { Exit::Ok } else { Exit::Findings })
     }
 }
 
 /// What of the managed things is not as it was published, and what of all others is not as everybody needs it.
-fn found(layout: &Layout, declared: &Declared, policy: Policy, dry_run: bool) -> Result<Fixed, Failure> {
-    let locked = Locked::load(layout)?;
-    let mut fixed: Vec<Set> = Vec::new();
-    for fault in
-        drift::gather(layout, declared, &locked, policy, &[])?.into_iter().flat_map(|drift| drift.faults)
-    {
-        if let Mend::Access(path, access) = fault.mend {
-            fixed.push(Set { path, message: fault.what, access });
-        }
-    }
-    let told: BTreeSet<PathBuf> = fixed.iter().map(|set| set.path.clone()).collect();
-    let problems = permissions::check(layout, &drift::closed(layout, declared))?;
-    let (others, left): (Vec<Problem>, Vec<Problem>) = problems
+fn found(layout: &Layout, declared: &Declared, dry_run: bool) -> Result<Fixed, Failure> {
+    let found = drift::audit(layout, declared, &Locked::load(layout)?)?;
+    let (ours, left): (Vec<Problem>, Vec<Problem>) =
+        found.problems.into_iter().partition(|problem| !problem.mend.is_empty());
+    let fixed: Vec<Set> = ours
         .into_iter()
-        .filter(|problem| !told.contains(&problem.path))
-        .partition(|problem| !problem.mend.is_empty());
-    fixed.extend(others.into_iter().map(|problem| Set {
-        path: problem.path,
-        message: format!("({}) {}", problem.mode, problem.message),
-        access: problem.mend,
-    }));
-    Ok(Fixed { dry_run, changed: fixed.len(), cache: layout.root().to_owned(), fixed, left })
+        .map(|problem| Set {
+            message: format!("({}) {}", problem.mode, problem.message),
+            path: problem.path,
+            access: problem.mend,
+        })
+        .collect();
+    let stay = found.closed.into_iter().filter(|closed| closed.stays().is_some()).collect();
+    Ok(Fixed { dry_run, changed: fixed.len(), cache: layout.root().to_owned(), fixed, left, stay })
 }

@@ -1,7 +1,10 @@
 //! `models:` of site.yaml.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
 
 use super::forms::{MODEL, PATH};
 use crate::model::ModelId;
@@ -29,14 +32,45 @@ pub struct DeclaredModel {
     pub allow_pickle: bool,
 }
 
-/// Who may read a model.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Who may read a model: `all`, or `group:NAME`, here and in site.lock.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub enum Access {
     /// Everybody.
     #[default]
     All,
     /// The members of a group.
     Group(String),
+}
+
+impl Access {
+    /// Whether it is everybody.
+    pub fn is_all(&self) -> bool {
+        *self == Self::All
+    }
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("all"),
+            Self::Group(name) => write!(f, "group:{name}"),
+        }
+    }
+}
+
+impl From<Access> for String {
+    fn from(access: Access) -> Self {
+        access.to_string()
+    }
+}
+
+impl TryFrom<String> for Access {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map_err(|fault: Fault| fault.message)
+    }
 }
 
 impl FromStr for Access {
@@ -56,7 +90,7 @@ impl FromStr for Access {
     }
 }
 
-static ACCESS: Format = Format {
+pub(in crate::site) static ACCESS: Format = Format {
     is: "`all`, or `group:NAME`",
     examples: &["all", "group:licensed"],
     is_number: false,

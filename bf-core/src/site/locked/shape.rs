@@ -1,6 +1,7 @@
 //! What site.lock holds, as described for other programs. A test holds it to the types beside it.
 
 use crate::shape::{Format, Key, Map, Shape};
+use crate::site::declared::ACCESS;
 
 const fn open(called: &'static str, keys: &'static [Key]) -> Map {
     Map { called, keys, is_open: true }
@@ -58,6 +59,7 @@ static MODEL: Map = open(
         Key::new("commit", Shape::Text, "The commit that `refs/main` names").required(),
         Key::new("files", Shape::List(&Shape::Map(&FILE)), "All files of the snapshot, relative to it")
             .required(),
+        Key::new("access", Shape::Format(&ACCESS), "Whom it was published for").or("all"),
     ],
 );
 

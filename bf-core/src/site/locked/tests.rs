@@ -9,7 +9,9 @@ fn a_lock_survives_being_written_and_read_and_a_newer_one_is_refused() {
     assert_eq!(Locked::load(&layout).unwrap(), Locked::default());
     let mut locked = Locked::default();
     let files = vec![LockedFile { path: "a/b".into(), sha256: "0".repeat(64), bytes: 3 }];
-    locked.models.insert("org/name".into(), LockedModel { commit: "1".repeat(40), files });
+    locked
+        .models
+        .insert("org/name".into(), LockedModel { commit: "1".repeat(40), files, access: Access::default() });
     let image = LockedImage {
         reference: Some("ghcr.io/org/name:1".parse().unwrap()),
         digest: None,
@@ -38,7 +40,7 @@ const FULL: &str = r#"{
   "images": {"a": {"ref": "ghcr.io/o/n:1", "digest": null, "sif": "images/n_1.sif", "sha256": "00", "bytes": 1,
     "compression": "gzip", "signature": "x"}},
   "engines": {"e": {"version": "1", "package": "p", "sha256": ["00"], "python": "/p", "files": [], "cuda": "13"}},
-  "models": {"o/n": {"commit": "00", "files": [], "license": "mit"}}
+  "models": {"o/n": {"commit": "00", "files": [], "access": "group:games", "license": "mit"}}
 }"#;
 
 fn loaded(text: &str) -> Locked {
@@ -72,6 +74,22 @@ fn what_a_newer_version_wrote_stays_until_its_thing_changes() {
     assert_eq!(now["models"], value("{}"));
     assert_eq!(now["engines"].as_object().unwrap().keys().collect::<Vec<_>>(), ["f"]);
     assert!(loaded(r#"{"schema": 1}"#).unknown.is_none());
+}
+
+#[test]
+fn whom_a_model_was_published_for_is_written_down_and_absent_is_all() {
+    let mut locked = loaded(FULL);
+    let games = Access::Group("games".into());
+    assert_eq!(locked.models["o/n"].access, games);
+    locked.models.get_mut("o/n").unwrap().access = Access::All;
+    let text = locked.text().unwrap();
+    assert!(!text.contains("access"), "{text}");
+    assert_eq!(loaded(&text).models["o/n"].access, Access::All);
+    // Of what nobody knows it is not guessed that it is for all.
+    let dir = tempfile::tempdir().unwrap();
+    let layout = Layout::new(dir.path());
+    fs_err::write(layout.site_lock(), FULL.replace("group:games", "user:bob")).unwrap();
+    assert_eq!(Locked::load(&layout).unwrap_err().exit, Exit::Invalid);
 }
 
 /// What is written has the described keys and no others.
