@@ -9,7 +9,7 @@ use bf_core::audit;
 use bf_core::lock::{LockError, Notice, Owner, SiteGuard};
 use bf_core::publish::{Policy, Publisher, clear_parts, set_mode};
 use bf_core::report::{Exit, Failure};
-use bf_core::site::{Declared, Layout};
+use bf_core::site::{Declared, Layout, Part};
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{AccessFlags, Gid, Group, Uid, User, access, getegid, geteuid, getgroups};
@@ -36,6 +36,10 @@ pub(crate) fn run<T>(
 ) -> Result<T, Failure> {
     // Modes are set explicitly. But a kill between making a folder and setting its mode must not leave a closed one.
     umask(Mode::from_bits_truncate(0o022));
+    if let Some(group) = policy.group.filter(|_| Part::ALL.iter().any(|part| !layout.part(*part).exists())) {
+        made_in(layout.root(), make)?;
+        may_give(layout, &BTreeSet::from([group.as_raw()]))?; // what is made now is given to it
+    }
     make_folder(layout.root(), make, policy)?;
     let guard = clear_parts(layout).map_err(Failure::from).and_then(|()| take(context, layout)); // the lock is in one of them
     // Held until the line is written.
@@ -261,8 +265,6 @@ pub(crate) fn policy(declared: Option<&Declared>) -> Result<Policy, Failure> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
-
-    use bf_core::site::Part;
 
     use super::*;
     use crate::testing;

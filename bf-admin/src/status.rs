@@ -347,8 +347,8 @@ fn permissions(items: &mut Vec<Item>, site: &Site, locked: &Locked, drifts: &[Dr
         let name = layout.relative(of).display().to_string();
         let name = if name.is_empty() { "cache".into() } else { name };
         let (first, mode) = (&group.first.message, &group.first.mode);
-        let more = if group.more > 0 { format!(", and {} more", group.more) } else { String::new() };
-        let detail = format!("{first} ({mode}){more}");
+        let others = if group.more > 0 { format!(", and {} more", group.more) } else { String::new() };
+        let detail = format!("{first} ({mode}){others}");
         let path = group.first.path.clone();
         items.push(Item {
             hint: Some(group.hint()),

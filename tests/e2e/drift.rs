@@ -577,8 +577,7 @@ fn what_was_for_a_group_stays_closed_when_nobody_declares_it_any_more() {
     let folder = model_folder(&site);
     let stays = "is no longer declared and stays closed to group daemon";
     for _ in 0..2 {
-        let told = site.admin(["setup"]).code(0);
-        told.stdout_contains(stays);
+        let told = site.admin(["setup"]).code(0).stdout_contains(stays);
         assert!(!told.stderr.contains("chmod") && !told.stderr.contains("warning"), "{told}");
         assert_eq!(off_all(&site), Vec::<String>::new());
         site.admin(["status"]).code(0).stdout_contains(stays);
@@ -653,6 +652,12 @@ fn who_is_not_in_the_group_is_told_before_anything_is_done() {
     fs_err::create_dir_all(site.cache()).unwrap();
     std::os::unix::fs::chown(site.cache(), Some(OWNER), Some(OWNER)).unwrap();
     chmod(site.cache(), 0o755);
+    // Of a cache that is still empty as well.
+    declare("group: daemon\n", "all");
+    for words in [&["setup", "--dry-run"][..], &["setup"]] {
+        let told = run(words);
+        assert!(told.exit == 77 && told.stderr.contains("is not in the group daemon"), "{told}");
+    }
     declare("", "all");
     let done = run(&["setup"]);
     assert_eq!(done.exit, 0, "{done}");

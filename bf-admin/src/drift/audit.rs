@@ -94,12 +94,12 @@ pub(crate) fn grouped<'a>(layout: &Layout, problems: &'a [Problem]) -> Vec<Group
     for problem in problems {
         let of = thing(layout, &problem.path);
         let is_ours = problem.hint == FIX;
-        match known.get(&(of.clone(), is_ours)).filter(|_| is_ours).and_then(|at| groups.get_mut(*at)) {
-            Some(group) => group.more += 1,
-            None => {
-                known.insert((of.clone(), is_ours), groups.len());
-                groups.push(Group { of, first: problem, more: 0 });
-            }
+        let at = known.get(&(of.clone(), is_ours)).filter(|_| is_ours);
+        if let Some(group) = at.and_then(|at| groups.get_mut(*at)) {
+            group.more += 1;
+        } else {
+            known.insert((of.clone(), is_ours), groups.len());
+            groups.push(Group { of, first: problem, more: 0 });
         }
     }
     groups
@@ -114,4 +114,41 @@ fn thing(layout: &Layout, path: &Path) -> PathBuf {
         _ => return path.to_owned(),
     };
     layout.root().join(relative.components().take(depth).collect::<PathBuf>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_one_line_for_each_model_and_engine() {
+        let layout = Layout::new("/c");
+        let paths = [
+            "/c/models/m/a",
+            "/c/x",
+            "/c/models/m/b/c",
+            "/c/engines/e/1/a",
+            "/c/engines/e/2/a",
+            "/c/models/m",
+        ];
+        let problems: Vec<Problem> = paths
+            .iter()
+            .map(|path| problem(Path::new(path), "is odd".into(), FIX, Access::default()))
+            .collect();
+        let told: Vec<(String, String)> = grouped(&layout, &problems)
+            .iter()
+            .map(|group| (format!("{} {}", group.first.path.display(), group.message()), group.hint()))
+            .collect();
+        let one = |text: &str| (text.to_owned(), FIX.to_owned());
+        let many = "/c/models/m/a is odd, and 2 more in /c/models/m".to_owned();
+        assert_eq!(
+            told,
+            [
+                (many, "`bf-admin permissions fix` sets these".to_owned()),
+                one("/c/x is odd"),
+                one("/c/engines/e/1/a is odd"),
+                one("/c/engines/e/2/a is odd"),
+            ]
+        );
+    }
 }

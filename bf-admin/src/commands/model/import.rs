@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use bf_core::model::{ModelId, WeightFormat};
+use bf_core::publish::Policy;
 use bf_core::report::{Exit, Failure};
 use bf_core::site::{Layout, Locked};
 use clap::Args;
+use nix::unistd::Gid;
 
 use crate::cli::Context;
 use crate::commands::single;
@@ -13,6 +15,7 @@ use crate::drift::Readers;
 use crate::locate;
 use crate::plan::{self, Step};
 use crate::present::{self, Depth, Disk};
+use crate::session;
 
 /// Options of `model import`.
 #[derive(Debug, Args)]
@@ -66,6 +69,8 @@ impl Import {
             (None, Some(own)) => Readers::published(own),
             (None, None) => Readers::default(),
         };
+        let group = readers.policy(Policy::default()).group;
+        session::may_give(layout, &group.into_iter().map(Gid::as_raw).collect())?;
         Ok(plan::import(&self.repo, commit, &disk, facts.commit.as_deref(), &facts.source, &readers))
     }
 }

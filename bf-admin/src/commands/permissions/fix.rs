@@ -104,6 +104,7 @@ fn found(layout: &Layout, declared: &Declared, dry_run: bool) -> Result<Fixed, F
             access: problem.mend,
         })
         .collect();
+    session::may_give(layout, &fixed.iter().filter_map(|set| set.access.group).collect())?;
     let stay = found.closed.into_iter().filter(|closed| closed.stays().is_some()).collect();
     Ok(Fixed { dry_run, changed: fixed.len(), cache: layout.root().to_owned(), fixed, left, stay })
 }
