@@ -185,8 +185,9 @@ fn keep_some(files: &mut [Old], locked: &Locked, retention: Retention, now: Syst
             *kept += 1;
             *kept <= retention.keep_images
         });
-        old.kept = if age < grace {
-            let days = (grace - age).as_secs().div_ceil(DAY);
+        let left = grace.checked_sub(age).filter(|left| !left.is_zero());
+        old.kept = if let Some(left) = left {
+            let days = left.as_secs().div_ceil(DAY);
             Some(format!("replaced a short time ago, {days} days more"))
         } else if spare {
             Some(format!("one of {} that are kept", retention.keep_images))
