@@ -27,8 +27,10 @@ pub(crate) struct Done {
     pub(crate) actions: Vec<Action>,
     /// The site.yaml that was used; none for an import.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(serialize_with = "bf_core::report::lossy::maybe")]
     pub(crate) site: Option<PathBuf>,
     /// The cache.
+    #[serde(serialize_with = "bf_core::report::lossy::path")]
     pub(crate) cache: PathBuf,
     /// What went wrong.
     #[serde(skip)]

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use bf_core::report::{Exit, Failure, Finding, Format, Report, render_failure};
+use bf_core::report::{Exit, Failure, Finding, Format, Report, one_line, render_failure};
 
 use crate::progress::{Display, Progress};
 
@@ -38,7 +38,7 @@ impl Printer {
     /// Says what somebody who waits should know.
     pub(crate) fn progress(self, text: &str) {
         if self.format != Format::Quiet {
-            talk(&format!("{text}\n"));
+            talk(&format!("{}\n", one_line(text)));
         }
     }
 
@@ -67,9 +67,9 @@ impl Printer {
 
 /// Says what is probably not meant, also when quiet.
 pub(crate) fn warning(message: &str, hint: Option<&str>) {
-    talk(&format!("warning: {message}\n"));
+    talk(&format!("warning: {}\n", one_line(message)));
     if let Some(hint) = hint {
-        talk(&format!("hint: {hint}\n"));
+        talk(&format!("hint: {}\n", one_line(hint)));
     }
 }
 

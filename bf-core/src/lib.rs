@@ -5,6 +5,7 @@
 
 pub mod apptainer;
 pub mod audit;
+pub mod bounded;
 pub mod catalog;
 pub mod digest;
 pub mod duration;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use bf_core::report::{Failure, Finding, Format, Report, Severity, render_failure};
+use bf_core::report::{Failure, Finding, Format, Report, Severity, one_line, render_failure};
 
 /// Prints in the format that the user chose.
 #[derive(Debug, Clone, Copy)]
@@ -28,7 +28,7 @@ impl Printer {
     /// Says something about what is going on; not with `--quiet`.
     pub(crate) fn note(self, text: &str) {
         if self.format != Format::Quiet {
-            let _ = writeln!(io::stderr(), "{text}");
+            let _ = writeln!(io::stderr(), "{}", one_line(text));
         }
     }
 
@@ -39,8 +39,10 @@ impl Printer {
                 Severity::Error => "error",
                 Severity::Warning => "warning",
             };
-            let hint = finding.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-            self.note(&format!("{severity}: {}{hint}", finding.message));
+            self.note(&format!("{severity}: {}", finding.message));
+            if let Some(hint) = &finding.hint {
+                self.note(&format!("hint: {hint}"));
+            }
         }
     }
 

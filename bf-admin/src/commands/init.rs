@@ -32,6 +32,7 @@ struct Written {
 
 #[derive(Debug, Serialize)]
 struct StarterFile {
+    #[serde(serialize_with = "bf_core::report::lossy::path")]
     path: PathBuf,
     /// `write` or `keep`.
     action: &'static str,

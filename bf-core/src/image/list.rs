@@ -26,6 +26,7 @@ pub struct ImageInfo {
     /// The name that users open, relative to the cache.
     pub sif: String,
     /// The file behind it.
+    #[serde(serialize_with = "crate::report::lossy::path")]
     pub path: PathBuf,
     /// Its length.
     pub size_bytes: u64,

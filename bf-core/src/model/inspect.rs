@@ -20,6 +20,7 @@ pub struct ModelInfo {
     /// The commit: the snapshot folder's name.
     pub revision: String,
     /// The snapshot's folder.
+    #[serde(serialize_with = "crate::report::lossy::path")]
     pub path: PathBuf,
     /// The size of the weights that an engine will load, in bytes; nothing when it is not known.
     pub size_bytes: Option<u64>,

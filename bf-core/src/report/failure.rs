@@ -81,6 +81,7 @@ impl Explain for io::Error {
             io::ErrorKind::PermissionDenied => "permission_denied",
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "no_space",
             io::ErrorKind::ReadOnlyFilesystem => "read_only",
+            io::ErrorKind::InvalidData => "invalid_file",
             _ => "io_error",
         }
     }
@@ -105,6 +106,8 @@ impl Explain for io::Error {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::ReadOnlyFilesystem => {
                 Exit::CannotCreate
             }
+            // Not the kind of file that it must be, or not what must be in it.
+            io::ErrorKind::InvalidData => Exit::Invalid,
             _ => Exit::Failed,
         }
     }

@@ -26,6 +26,7 @@ pub struct Finding {
     /// What to write instead, where we know.
     pub hint: Option<String>,
     /// The file it is about.
+    #[serde(serialize_with = "crate::report::lossy::maybe")]
     pub file: Option<PathBuf>,
     /// Line in the file, from 1.
     pub line: Option<u32>,

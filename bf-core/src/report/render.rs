@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
+use super::shown::{Plain, one_line};
 use super::{Exit, Failure};
 
 /// How the user wants results.
@@ -44,12 +45,10 @@ pub fn print(report: &impl Report, format: Format, out: impl Write) -> Result<()
 /// Writes `report` in `format`.
 fn render(report: &impl Report, format: Format, out: &mut dyn Write) -> io::Result<()> {
     match format {
-        Format::Text => report.text(out),
-        Format::Quiet => report.quiet(out),
-        Format::Json => {
-            serde_json::to_writer_pretty(&mut *out, report)?;
-            writeln!(out)
-        }
+        Format::Text => report.text(&mut Plain::new(out)),
+        Format::Quiet => report.quiet(&mut Plain::new(out)),
+        // Whole or not at all: a failure behind a half of it would be no document either.
+        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(report)?),
     }
 }
 
@@ -60,12 +59,11 @@ pub fn render_failure(failure: &Failure, format: Format, out: &mut dyn Write) ->
         error: &'a Failure,
     }
     if format == Format::Json {
-        serde_json::to_writer_pretty(&mut *out, &Document { error: failure })?;
-        return writeln!(out);
+        return writeln!(out, "{}", serde_json::to_string_pretty(&Document { error: failure })?);
     }
-    writeln!(out, "error: {}", failure.message)?;
+    writeln!(out, "error: {}", one_line(&failure.message))?;
     match &failure.hint {
-        Some(hint) => writeln!(out, "hint: {hint}"),
+        Some(hint) => writeln!(out, "hint: {}", one_line(hint)),
         None => Ok(()),
     }
 }
@@ -80,7 +78,7 @@ pub fn table(
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header);
     for row in rows {
-        table.add_row(row);
+        table.add_row(row.iter().map(|cell| one_line(cell).into_owned()));
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
@@ -110,6 +108,34 @@ pub fn human_bytes(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_report_that_cannot_be_serialised_leaves_no_half_of_it_and_a_text_none_that_a_terminal_obeys() {
+        #[derive(Serialize)]
+        struct Hostile {
+            name: &'static str,
+            path: std::path::PathBuf,
+        }
+        impl Report for Hostile {
+            fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+                table(out, &["NAME"], [vec![format!("{}\n", self.name)]])?;
+                writeln!(out, "{}", self.name)
+            }
+        }
+        use std::os::unix::ffi::OsStringExt;
+        let path = std::ffi::OsString::from_vec(vec![0xff]).into();
+        let report = Hostile { name: "a\x1b[31mb", path };
+        let mut out = Vec::new();
+        assert!(render(&report, Format::Json, &mut out).is_err());
+        assert!(out.is_empty());
+        render(&report, Format::Text, &mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "NAME\na\\u{1b}[31mb\\n\na\\u{1b}[31mb\n");
+
+        let failure = Failure::new(Exit::Failed, "x", "one\ntwo\x1b").with_hint("a\rb");
+        let mut out = Vec::new();
+        render_failure(&failure, Format::Text, &mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "error: one\\ntwo\\u{1b}\nhint: a\\rb\n");
+    }
 
     #[test]
     fn bytes_are_shown_in_powers_of_ten() {

@@ -84,7 +84,7 @@ pub struct ModelOverride {
 #[serde(rename_all = "snake_case")]
 pub enum SpecSource {
     /// A file.
-    File(PathBuf),
+    File(#[serde(serialize_with = "crate::report::lossy::path")] PathBuf),
     /// The built-in tiers, as there is no file.
     Defaults,
 }

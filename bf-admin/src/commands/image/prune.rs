@@ -43,6 +43,7 @@ struct Old {
     /// Why it stays; nothing when it goes.
     kept: Option<String>,
     #[serde(skip)]
+    #[serde(serialize_with = "bf_core::report::lossy::path")]
     path: PathBuf,
     #[serde(skip)]
     retired: SystemTime,

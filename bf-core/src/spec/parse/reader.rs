@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::ops::RangeInclusive;
 
 use super::{Entry, MapReader, Node, Value, closest, compose};
-use crate::report::{Finding, Severity};
+use crate::report::{Finding, Severity, is_unshown};
 
 /// More errors, or more warnings, than this help nobody, and a file that is not meant for us would have thousands.
 const MAX_FINDINGS: usize = 100;
@@ -209,7 +209,7 @@ fn count(findings: &[Finding], severity: Severity) -> usize {
 
 /// What is fit to be shown of a text from a file. A name in it may be as long as the file.
 fn printable(text: &str) -> String {
-    let safe = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    let safe = |c: char| if is_unshown(c) { char::REPLACEMENT_CHARACTER } else { c };
     let mut shown: String = text.chars().take(MAX_SHOWN).map(safe).collect();
     if shown.len() < text.len() && text.chars().nth(MAX_SHOWN).is_some() {
         shown.push_str("...");
