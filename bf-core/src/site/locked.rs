@@ -1,6 +1,7 @@
 //! `site.lock`: what the declared state resolved to, byte by byte. Sorted JSON, paths relative to the cache.
 
 mod shape;
+mod sound;
 mod unknown;
 
 use std::collections::BTreeMap;
@@ -8,7 +9,8 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Access, Layout};
+use super::{Access, Layout, trusted};
+use crate::bounded::{self, Links};
 use crate::image::{Digest, Reference};
 use crate::report::{Exit, Failure};
 use crate::shape::Map;
@@ -151,27 +153,39 @@ impl Locked {
     /// The version of the format that this program writes.
     pub const SCHEMA: u32 = 1;
 
+    /// The largest lock that is read, in bytes. A file of a model is some 150 of them.
+    const MAX_BYTES: u64 = 64 * 1024 * 1024;
+
     /// Reads the lock of a cache; a cache without one has nothing provisioned.
+    ///
+    /// # Errors
+    /// What is no lock that bf-admin could have written is [`Exit::Invalid`]: its paths are followed. One that somebody else
+    /// could have changed is [`Exit::Permission`].
     pub fn load(layout: &Layout) -> Result<Self, Failure> {
         let path = layout.site_lock();
-        let text = match fs_err::read_to_string(&path) {
-            Ok(text) => text,
+        let file = match bounded::open(&path, Links::Refuse) {
+            Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(error.into()),
         };
+        trusted(layout.root(), &path)?;
         let invalid = |why: String| {
             Failure::new(Exit::Invalid, "invalid_lock", format!("{} is not valid: {why}", path.display()))
-        };
-        let unreadable = |error: serde_json::Error| {
-            invalid(error.to_string())
                 .with_hint("restore it from a backup, or move it aside and run `bf-admin setup`")
         };
+        let bytes = bounded::contents(&path, &file, Self::MAX_BYTES)?;
+        let text = String::from_utf8(bytes).map_err(|_| invalid("it is not UTF-8 text".into()))?;
+        let unreadable = |error: serde_json::Error| invalid(error.to_string());
         // From the text, so that errors have a place in it.
         let mut locked: Self = serde_json::from_str(&text).map_err(unreadable)?;
         if locked.schema > Self::SCHEMA {
             let why = format!("it was written by a newer bf-admin (schema {})", locked.schema);
             return Err(invalid(why).with_hint("use the newer bf-admin"));
         }
+        if locked.schema == 0 {
+            return Err(invalid("there is no schema 0".into()));
+        }
+        sound::check(&locked).map_err(invalid)?;
         let whole: serde_json::Value = serde_json::from_str(&text).map_err(unreadable)?;
         if let Some(keys) = unknown::of(&whole, &shape::MAP) {
             locked.unknown = Some(Unknown { keys, before: locked.known()? });

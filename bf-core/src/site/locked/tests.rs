@@ -24,7 +24,7 @@ fn a_lock_survives_being_written_and_read_and_a_newer_one_is_refused() {
     locked.images.insert("vllm".into(), image);
     fs_err::write(layout.site_lock(), locked.text().unwrap()).unwrap();
     assert_eq!(Locked::load(&layout).unwrap(), locked);
-    let toolkit = r#"{"schema": 1, "toolkit": {"version": "1", "sha256": "00"}, "new": 1}"#;
+    let toolkit = r#"{"schema": 1, "toolkit": {"version": "1", "sha256": "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"}, "new": 1}"#;
     fs_err::write(layout.site_lock(), toolkit).unwrap();
     assert_eq!(Locked::load(&layout).unwrap().toolkit.unwrap().files, []);
     let image = r#"{"schema": 1, "images": {"a": {"ref": "UPPER", "sif": "a", "sha256": "", "bytes": 1}}}"#;
@@ -36,11 +36,11 @@ fn a_lock_survives_being_written_and_read_and_a_newer_one_is_refused() {
 
 const FULL: &str = r#"{
   "schema": 1, "tigerflow": {"release": "r1", "lock_sha256": "00"},
-  "toolkit": {"version": "1", "sha256": "00", "files": [{"path": "p", "sha256": "00", "bytes": 1}], "signed": true},
-  "images": {"a": {"ref": "ghcr.io/o/n:1", "digest": null, "sif": "images/n_1.sif", "sha256": "00", "bytes": 1,
+  "toolkit": {"version": "1", "sha256": "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "files": [{"path": "p", "sha256": "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "bytes": 1}], "signed": true},
+  "images": {"a": {"ref": "ghcr.io/o/n:1", "digest": null, "sif": "images/n_1.sif", "sha256": "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "bytes": 1,
     "compression": "gzip", "signature": "x"}},
-  "engines": {"e": {"version": "1", "package": "p", "sha256": ["00"], "python": "/p", "files": [], "cuda": "13"}},
-  "models": {"o/n": {"commit": "00", "files": [], "access": "group:games", "license": "mit"}}
+  "engines": {"e": {"version": "1", "package": "p", "sha256": ["0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"], "python": "/p", "files": [], "cuda": "13"}},
+  "models": {"o/n": {"commit": "0123456789abcdef0123456789abcdef01234567", "files": [], "access": "group:games", "license": "mit"}}
 }"#;
 
 fn loaded(text: &str) -> Locked {
@@ -123,4 +123,72 @@ fn the_description_is_that_of_the_types() {
             assert!(serde_json::from_value::<Locked>(without).is_err(), "{part}: {}", key.name);
         }
     }
+}
+
+/// What a hostile lock would have root do: write, chmod and link outside of the cache.
+#[test]
+fn a_lock_that_names_what_bf_admin_never_would_is_refused() {
+    let refused = |from: &str, to: &str| {
+        let text = FULL.replacen(from, to, 1);
+        assert_ne!(text, FULL, "{from}");
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path());
+        fs_err::write(layout.site_lock(), text).unwrap();
+        let failure = Locked::load(&layout).unwrap_err();
+        assert_eq!((failure.code, failure.exit), ("invalid_lock", Exit::Invalid), "{to}");
+    };
+    for path in ["../p", "/etc/shadow", "a/../../b", "", ".", "a//b", "a/./b", "a/", "a\\u0000b"] {
+        refused(r#""path": "p""#, &format!(r#""path": "{path}""#));
+    }
+    for sif in
+        ["../n.sif", "/n.sif", "images/../n.sif", "images/.n.sif", "images/a/n.sif", "images/n", "bin/n.sif"]
+    {
+        refused("images/n_1.sif", sif);
+    }
+    for name in ["..", ".x", "a/b", "", "-x", "a b", "\\u001bx"] {
+        for known in [r#""a":"#, r#""e":"#] {
+            refused(known, &format!(r#""{name}":"#));
+        }
+        refused(r#""version": "1", "package""#, &format!(r#""version": "{name}", "package""#));
+        refused(r#""version": "1", "sha256""#, &format!(r#""version": "{name}", "sha256""#));
+        refused(r#""gzip""#, &format!(r#""{name}""#));
+    }
+    refused(r#""o/n""#, r#""../n""#);
+    for hex in
+        ["0", &"g".repeat(40), &"A".repeat(40), &"0".repeat(41), "../../../../../../../../../../../../x"]
+    {
+        let quoted = |hex: &str| format!("\"{hex}\"");
+        for digits in [40, 64] {
+            refused(&quoted(&"0123456789abcdef".repeat(4)[..digits]), &quoted(hex));
+        }
+    }
+    refused(r#""/p""#, r#""p""#);
+    refused(r#""/p""#, r#""/a/../p""#);
+    refused(r#""schema": 1"#, r#""schema": 0"#);
+}
+
+#[test]
+fn a_lock_that_others_could_have_changed_or_that_is_no_file_is_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let layout = Layout::new(dir.path());
+    let path = layout.site_lock();
+    let exit = || Locked::load(&layout).unwrap_err().exit;
+    fs_err::write(&path, FULL).unwrap();
+    crate::publish::set_mode(&path, 0o666).unwrap();
+    assert_eq!(exit(), Exit::Permission);
+    if nix::unistd::geteuid().is_root() {
+        crate::publish::set_mode(&path, 0o644).unwrap();
+        fs_err::os::unix::fs::chown(&path, Some(54_321), None).unwrap();
+        assert_eq!(exit(), Exit::Permission);
+    }
+    let elsewhere = dir.path().join("elsewhere");
+    fs_err::rename(&path, &elsewhere).unwrap();
+    fs_err::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+    assert_eq!(exit(), Exit::Invalid);
+    fs_err::remove_file(&path).unwrap();
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::from_bits_truncate(0o644)).unwrap();
+    assert_eq!(exit(), Exit::Invalid);
+    fs_err::remove_file(&path).unwrap();
+    fs_err::File::create(&path).unwrap().set_len(Locked::MAX_BYTES + 1).unwrap();
+    assert_eq!(exit(), Exit::Invalid);
 }
