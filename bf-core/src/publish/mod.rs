@@ -92,7 +92,7 @@ impl<'a> Publisher<'a> {
     /// [`PublishError::InTheWay`] when something else than a folder is there, or on the way to it: a link would make us
     /// write somewhere else.
     pub fn folder(&self, path: &Path) -> Result<(), PublishError> {
-        for folder in way::folders(self.layout().root(), path) {
+        for folder in way::folders(self.layout().root(), path)? {
             if way::is_folder(&folder)? {
                 continue;
             }
@@ -131,6 +131,7 @@ impl<'a> Publisher<'a> {
     /// Flushes it and sets its modes first. The folder of the final name is made if it is missing.
     pub fn publish(&self, staged: &Path, to: &Path, content: Content) -> Result<(), PublishError> {
         self.ours(self.policy.seal(staged, content))?;
+        way::below(self.layout().root(), to)?;
         if let Some(parent) = to.parent() {
             self.folder(parent)?;
         }
@@ -152,6 +153,7 @@ impl<'a> Publisher<'a> {
     /// [`PublishError::InTheWay`] when something else is at `at`. Only a file that is the target itself, under a second
     /// name, gives way: nothing of it is lost.
     pub fn link(&self, part: Part, at: &Path, target: &Path) -> Result<(), PublishError> {
+        way::below(self.layout().root(), at)?;
         let parent = at.parent().unwrap_or(self.layout().root());
         self.folder(parent)?;
         if !way::is_same_file(at, &parent.join(target)) {
@@ -168,6 +170,7 @@ impl<'a> Publisher<'a> {
     /// Moves a published thing out of sight into the staging folder of its part and removes it there, so that no
     /// reader ever sees a half of it.
     pub fn remove(&self, part: Part, path: &Path) -> Result<(), PublishError> {
+        way::below(self.layout().root(), path)?;
         if let Some(parent) = path.parent() {
             clear(self.layout(), parent)?;
         }

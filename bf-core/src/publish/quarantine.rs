@@ -16,6 +16,7 @@ impl Publisher<'_> {
         let below = path
             .strip_prefix(&home)
             .map_err(|_| std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a path of that part"))?;
+        super::way::below(&home, path)?;
         if let Some(parent) = path.parent() {
             clear(self.layout(), parent)?;
         }
@@ -25,7 +26,7 @@ impl Publisher<'_> {
         let quarantine = home.join(Layout::QUARANTINE);
         clear(self.layout(), &quarantine)?;
         self.ours(private_folder(&quarantine))?;
-        let to = self.ours(self.place(part, &quarantine, below))?;
+        let to = self.place(part, &quarantine, below)?;
         self.visibly(|| fs::rename(path, &aside))?;
         self.visibly(|| fs::rename(&aside, &to))?;
         flush_parent(path)?;
@@ -34,7 +35,7 @@ impl Publisher<'_> {
     }
 
     /// Where something goes: into the folder of this run, or a new one where something of that name is in it already.
-    fn place(&self, part: Part, quarantine: &Path, below: &Path) -> std::io::Result<PathBuf> {
+    fn place(&self, part: Part, quarantine: &Path, below: &Path) -> Result<PathBuf, PublishError> {
         let mut runs = self.quarantined.lock().unwrap_or_else(PoisonError::into_inner);
         let room = |folder: &Path| {
             let to = folder.join(below);
@@ -46,12 +47,20 @@ impl Publisher<'_> {
         if let Some(to) = runs.get(&part).and_then(|folder| room(folder)) {
             return Ok(to);
         }
-        let folder = free(quarantine)?;
+        let folder = self.ours(free(quarantine))?;
         let to = folder.join(below);
         folders(quarantine, to.parent().unwrap_or(&folder))?;
         runs.insert(part, folder);
         Ok(to)
     }
+}
+
+/// Makes the folders from `quarantine` to `folder`, for the owner alone.
+fn folders(quarantine: &Path, folder: &Path) -> Result<(), PublishError> {
+    for folder in super::way::folders(quarantine, folder)? {
+        private_folder(&folder)?;
+    }
+    Ok(())
 }
 
 /// A new folder for what is found now.
@@ -69,11 +78,6 @@ fn free(quarantine: &Path) -> std::io::Result<PathBuf> {
             Ok(_) => number += 1,
         }
     }
-}
-
-/// Makes the folders from `quarantine` to `folder`, for the owner alone.
-fn folders(quarantine: &Path, folder: &Path) -> std::io::Result<()> {
-    super::way::folders(quarantine, folder).iter().try_for_each(|folder| private_folder(folder))
 }
 
 #[cfg(test)]
@@ -109,6 +113,7 @@ mod tests {
         fs::write(outside.path().join("file"), "theirs").unwrap();
         std::os::unix::fs::symlink(outside.path(), models.join("link")).unwrap();
         publisher.quarantine(Part::Models, &models.join("link/file")).unwrap_err();
+        publisher.quarantine(Part::Models, &models.join("../../file")).unwrap_err();
         let to = publisher.quarantine(Part::Models, &models.join("link")).unwrap();
         assert!(fs::symlink_metadata(to).unwrap().is_symlink());
         assert!(outside.path().join("file").exists());
