@@ -9,12 +9,13 @@ use bf_core::audit;
 use bf_core::lock::{LockError, Notice, Owner, SiteGuard};
 use bf_core::publish::{Policy, Publisher, clear_parts, set_mode};
 use bf_core::report::{Exit, Failure};
-use bf_core::site::{Declared, Layout, Part};
+use bf_core::site::{Declared, Layout, Part, trusted};
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{AccessFlags, Gid, Group, Uid, User, access, getegid, geteuid, getgroups};
 
 use crate::cli::Context;
+use crate::printer;
 
 /// How far a missing cache may be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,11 +37,19 @@ pub(crate) fn run<T>(
 ) -> Result<T, Failure> {
     // Modes are set explicitly. But a kill between making a folder and setting its mode must not leave a closed one.
     umask(Mode::from_bits_truncate(0o022));
+    if let Err(failure) = ours(layout) {
+        // A log that is there is the owner's. Of ours he would have nothing, and a second failure says nothing that helps.
+        if fs_err::symlink_metadata(layout.audit()).is_ok() {
+            let _ = audit::append(layout, &context.command, &format!("refused: {failure}"));
+        }
+        return Err(failure);
+    }
     if let Some(group) = policy.group.filter(|_| Part::ALL.iter().any(|part| !layout.part(*part).exists())) {
         made_in(layout.root(), make)?;
         may_give(layout, &BTreeSet::from([group.as_raw()]))?; // what is made now is given to it
     }
     make_folder(layout.root(), make, policy)?;
+    ours(layout)?;
     let guard = clear_parts(layout).map_err(Failure::from).and_then(|()| take(context, layout)); // the lock is in one of them
     // Held until the line is written.
     let result = guard.as_ref().map_err(Clone::clone).and_then(|guard| locked(guard, policy, work));
@@ -116,21 +125,66 @@ fn closed(layout: &Layout, failure: Failure) -> Failure {
     Failure { message, ..failure }.with_hint(hint)
 }
 
-/// Who writes into the cache: the owner of its locks. The folder itself may have been made for him by somebody else.
 fn owner(layout: &Layout) -> Option<String> {
-    let uid = writer(layout)?;
-    let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
-    Some(user.map_or_else(|| format!("user {uid}"), |user| user.name))
+    writer(layout).map(|uid| user(uid).0)
 }
 
+/// Who writes into the cache: the owner of its locks. The folder itself may have been made for him by somebody else.
 fn writer(layout: &Layout) -> Option<u32> {
     let known = [layout.locks(), layout.site_lock(), layout.root().to_owned()];
-    Some(known.iter().find_map(|path| fs_err::symlink_metadata(path).ok())?.uid())
+    known.iter().find_map(|path| fs_err::symlink_metadata(path).ok()).map(|found| found.uid())
+}
+
+/// Refuses a place where others could exchange the cache for another one, which users would not trust either, and a cache of somebody
+/// else's, also where we are root: what root makes in it, the first claim of its lock above all, its owner could neither read nor
+/// remove any more.
+fn ours(layout: &Layout) -> Result<(), Failure> {
+    let root = layout.root();
+    let is_there = fs_err::symlink_metadata(root).is_ok();
+    // A cache that is still to be made will be ours.
+    let existing = root.ancestors().find(|folder| fs_err::symlink_metadata(folder).is_ok()).unwrap_or(root);
+    if is_there {
+        trusted(root, root)?;
+    } else {
+        // In a folder as /tmp it is looked at again when it was made: somebody else may have been faster.
+        let is_sticky = fs_err::metadata(existing)?.mode() & 0o1000 != 0;
+        trusted(Path::new("/"), existing.parent().filter(|_| is_sticky).unwrap_or(existing))?;
+    }
+    let Some(uid) = writer(layout).filter(|_| is_there) else { return Ok(()) };
+    let me = geteuid();
+    let of_root = !me.is_root() && fs_err::metadata(root)?.uid() == 0; // whom it was made for, the modes tell
+    if uid == me.as_raw() || of_root {
+        return Ok(());
+    }
+    let (name, login) = user(uid);
+    let (cache, user) = (root.display(), bf_core::host::user());
+    let message = format!("the cache {cache} cannot be changed by {user}: it belongs to {name}");
+    Err(Failure::new(Exit::Permission, "permission_denied", message)
+        .with_hint(format!("run it as {name}, who owns the cache: sudo -u {login} bf-admin ...")))
+}
+
+/// Says what users of the cache will be told: that others could exchange it.
+pub(crate) fn warn_of_place(layout: &Layout) {
+    if layout.root().exists()
+        && let Err(error) = trusted(layout.root(), layout.root())
+    {
+        let hint = bf_core::report::Explain::hint(&error);
+        printer::warning(&format!("{error}; users' programs will refuse the cache"), hint.as_deref());
+    }
+}
+
+/// A user for people, and as `sudo -u` takes him.
+fn user(uid: u32) -> (String, String) {
+    match User::from_uid(Uid::from_raw(uid)).ok().flatten() {
+        Some(user) => (user.name.clone(), user.name),
+        None => (format!("user {uid}"), format!("'#{uid}'")),
+    }
 }
 
 /// Whether a run could change the cache, or make it: says beforehand what the run itself would.
 pub(crate) fn writable(layout: &Layout, make: Make) -> Result<(), Failure> {
     let root = layout.root();
+    ours(layout)?;
     made_in(root, make)?;
     let Some(existing) = root.ancestors().find(|folder| folder.exists()) else { return Ok(()) };
     match access(existing, AccessFlags::W_OK | AccessFlags::X_OK) {
@@ -310,6 +364,55 @@ mod tests {
             fs_err::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o555)).unwrap();
             assert_eq!(writable(&layout, Make::Itself).unwrap_err().exit, Exit::Permission);
         }
+    }
+
+    #[test]
+    fn root_makes_nothing_in_the_cache_of_somebody_else() {
+        if !geteuid().is_root() {
+            return; // nobody else gives a folder away
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path().join("cache"));
+        let go = || {
+            let work = |_: &Publisher<'_>| Ok(((), Some("ok".into())));
+            run(&context(), &layout, Make::Itself, Policy::default(), work)
+        };
+        go().unwrap(); // a cache of root's is root's
+        go().unwrap();
+        let give = |path: &Path| fs_err::os::unix::fs::chown(path, Some(54_321), None).unwrap();
+        for path in [layout.locks(), layout.root().to_owned()] {
+            give(&path);
+            for failure in [go().unwrap_err(), writable(&layout, Make::Itself).unwrap_err()] {
+                assert_eq!(failure.exit, Exit::Permission);
+                assert!(failure.message.ends_with("it belongs to user 54321"), "{failure}");
+                assert!(failure.hint.unwrap().contains("sudo -u '#54321' bf-admin"));
+            }
+        }
+        assert!(fs_err::read_to_string(layout.audit()).unwrap().contains("refused: the cache"));
+        fs_err::remove_dir_all(layout.root()).unwrap();
+        fs_err::create_dir(layout.root()).unwrap();
+        give(layout.root());
+        assert_eq!(go().unwrap_err().exit, Exit::Permission);
+        assert_eq!(fs_err::read_dir(layout.root()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_cache_that_others_could_exchange_is_not_set_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let shared = dir.path().join("shared");
+        fs_err::create_dir(&shared).unwrap();
+        let layout = Layout::new(shared.join("cache"));
+        let exit = || writable(&layout, Make::Itself).map_err(|failure| failure.exit);
+        set_mode(&shared, 0o777).unwrap();
+        assert_eq!(exit(), Err(Exit::Permission));
+        set_mode(&shared, 0o1777).unwrap();
+        assert_eq!(exit(), Ok(()));
+        fs_err::create_dir(layout.root()).unwrap();
+        assert_eq!(exit(), Ok(()));
+        set_mode(layout.root(), 0o777).unwrap();
+        assert_eq!(exit(), Err(Exit::Permission));
+        set_mode(layout.root(), 0o775).unwrap();
+        assert_eq!(exit(), Ok(()), "by group is the site's choice");
     }
 
     #[test]

@@ -61,8 +61,8 @@ impl Setup {
         // A dry run fails where the real one does.
         let policy = session::policy(Some(&site.declared))?;
         let mut done = if self.dry_run {
-            clear_parts(&site.layout)?;
             session::writable(&site.layout, Make::WithParents)?;
+            clear_parts(&site.layout)?;
             let locked = Locked::load(&site.layout)?;
             Done::planned(self.steps(context, &site, &locked, &updates)?, site.layout.root().to_owned())
         } else {

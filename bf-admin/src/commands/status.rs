@@ -9,7 +9,7 @@ use clap::Args;
 use crate::cli::Context;
 use crate::present::ahead::{self, Reading};
 use crate::present::{Depth, Journal};
-use crate::{locate, status};
+use crate::{locate, session, status};
 
 /// Options of `status`.
 #[derive(Debug, Args)]
@@ -34,6 +34,7 @@ impl Status {
     pub(super) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let depth = if self.full && !self.quick { Depth::Full } else { Depth::Quick };
         let site = locate::site_or_lock(context)?;
+        session::warn_of_place(&site.layout);
         let journal = if depth == Depth::Full {
             let files = ahead::files(&site.layout, &Locked::load(&site.layout)?, |_, _| true);
             let resume = Some(&site.layout);
