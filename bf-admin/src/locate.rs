@@ -6,8 +6,9 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use bf_core::report::{Exit, Failure};
-use bf_core::site::{self, Declared, Layout, SiteError, trusted};
+use bf_core::report::{Exit, Explain, Failure};
+use bf_core::site::{self, Declared, Layout, SiteError, trusted, trusted_of};
+use nix::unistd::geteuid;
 
 use crate::cli::Context;
 use crate::printer;
@@ -87,6 +88,11 @@ fn read(path: &Path) -> Result<Site, Failure> {
     let is_copy = folder == declared_root || is_cache(&folder);
     let root = if is_copy { folder } else { declared_root };
     usable(&root)?;
+    if is_copy {
+        trusted(&root, path)?;
+    } else {
+        of_administrators(path)?;
+    }
     declared.cache_dir.clone_from(&root);
     if is_copy {
         // A relative `path` was relative to the original: it means nothing here.
@@ -95,6 +101,21 @@ fn read(path: &Path) -> Result<Site, Failure> {
         }
     }
     Ok(Site { declared, layout: Layout::new(root), shown: path.to_owned(), is_copy })
+}
+
+/// Whether a site.yaml outside of a cache may be followed: what is in it decides what is run and published. Root follows none that
+/// others could have written; to everybody else that is said.
+fn of_administrators(path: &Path) -> Result<(), Failure> {
+    // Who became root by sudo may have written it before.
+    let before = std::env::var("SUDO_UID").ok().and_then(|uid| uid.parse().ok());
+    match trusted_of(before.unwrap_or(0), path) {
+        Err(error) if geteuid().is_root() || error.exit() != Exit::Permission => Err(error.into()),
+        Err(error) => {
+            printer::warning(&error.to_string(), error.hint().as_deref());
+            Ok(())
+        }
+        Ok(_) => Ok(()),
+    }
 }
 
 /// Whether a folder is a cache that was set up: site.yaml beside site.lock.
@@ -113,7 +134,6 @@ fn copy(context: &Context) -> Result<Site, Failure> {
         let message = format!("there is no site.yaml here and none in the cache {}", layout.root().display());
         return Err(Failure { message, ..missing() });
     }
-    trusted(layout.root(), &path)?;
     read(&path)
 }
 
@@ -123,12 +143,16 @@ pub(crate) fn named(context: &Context) -> Option<Layout> {
     context.cache_dir.clone().or_else(variable).map(Layout::new)
 }
 
-/// The cache for commands that need no declared state: `--cache-dir`, `BLACKFISH_CACHE_DIR`, then what site.yaml says.
-/// It may not exist yet.
+/// The cache for commands that need no declared state: what the site.yaml of `--site` says, `--cache-dir`, `BLACKFISH_CACHE_DIR`,
+/// then what ./site.yaml says. It may not exist yet.
 pub(crate) fn cache(context: &Context) -> Result<Layout, Failure> {
+    if context.site.is_some() {
+        return Ok(site(context)?.layout);
+    }
     if let Some(cache) = named(context) {
         let root = real(cache.root())?;
         usable(&root)?;
+        warn_of_other(context, &root);
         return Ok(Layout::new(root));
     }
     match site(context) {
@@ -138,6 +162,21 @@ pub(crate) fn cache(context: &Context) -> Result<Layout, Failure> {
                 .with_hint("pass --cache-dir, set BLACKFISH_CACHE_DIR, or run this beside a site.yaml"))
         }
         Err(failure) => Err(failure),
+    }
+}
+
+/// Says that ./site.yaml is about another cache than the one that the environment names. One that cannot be read says nothing.
+fn warn_of_other(context: &Context, root: &Path) {
+    if context.cache_dir.is_some() {
+        return; // that was said here and now
+    }
+    let Ok((declared, _)) = Declared::load(Path::new("site.yaml")) else { return };
+    if let Ok(other) = real(&declared.cache_dir)
+        && other != root
+    {
+        let message = format!("./site.yaml is about the cache {}, not {}", other.display(), root.display());
+        let hint = "BLACKFISH_CACHE_DIR names the other one; --site site.yaml, or --cache-dir, decides";
+        printer::warning(&message, Some(hint));
     }
 }
 
@@ -205,6 +244,39 @@ mod tests {
         fs_err::create_dir(root.join("there")).unwrap();
         fs_err::os::unix::fs::symlink("there", root.join("link")).unwrap();
         assert_eq!(real(&root.join("link/new")).unwrap(), root.join("there/new"));
+    }
+
+    #[test]
+    fn a_site_yaml_that_others_may_write_is_not_followed_by_root_nor_the_copy_by_anybody() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = fs_err::canonicalize(dir.path()).unwrap();
+        let (own, cache) = (root.join("site.yaml"), root.join("cache"));
+        fs_err::create_dir_all(cache.join("models")).unwrap();
+        fs_err::write(cache.join("site.lock"), "{}").unwrap();
+        for path in [&own, &cache.join("site.yaml")] {
+            fs_err::write(path, "schema: 1\ncache_dir: cache\n").unwrap();
+            let found = || site(&testing::context(Some(path), None)).map_err(|failure| failure.exit);
+            assert!(found().is_ok());
+            bf_core::publish::set_mode(path, 0o666).unwrap();
+            if geteuid().is_root() || *path != own {
+                assert_eq!(found().unwrap_err(), Exit::Permission);
+            } else {
+                assert!(found().is_ok());
+            }
+        }
+    }
+
+    #[test]
+    fn a_site_that_was_named_comes_before_the_environment() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = fs_err::canonicalize(dir.path()).unwrap();
+        fs_err::write(root.join("site.yaml"), "schema: 1\ncache_dir: cache\n").unwrap();
+        let variable = ("BLACKFISH_CACHE_DIR".to_owned(), root.join("other").display().to_string());
+        let mut context = testing::context(Some(&root.join("site.yaml")), None);
+        context.environment = bf_core::settings::Environment::of([variable]);
+        assert_eq!(cache(&context).unwrap().root(), root.join("cache"));
+        context.site = None;
+        assert_eq!(cache(&context).unwrap().root(), root.join("other"));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bf_core::bounded::{self, Links};
 use bf_core::model::ModelId;
 use bf_core::publish;
 use bf_core::report::{Exit, Failure};
@@ -18,6 +19,7 @@ use bf_core::service::{self, Native};
 use bf_core::settings::Environment;
 use bf_core::site::{Layout, Locked, LockedEngine, LockedFile};
 use bf_core::spec::ResourceSpecs;
+use bf_core::spec::parse::MAX_BYTES;
 use walkdir::WalkDir;
 
 use crate::drift::{self, Aim, Closed, Drift, Readers};
@@ -159,7 +161,7 @@ pub(crate) fn gather(site: &Site, locked: &Locked, ask: &Ask<'_>) -> Result<Pres
     for (id, wanted) in declared.engines.iter().filter(|_| wanted(Section::Engines)) {
         let mut facts = engine(layout, locked, id, ask.depth);
         // One that does not run is told when it is to be installed with.
-        facts.python = wanted.python.as_deref().and_then(|python| engine::named(python).ok());
+        facts.python = wanted.python.as_deref().and_then(|python| engine::named(python, layout.root()).ok());
         if plan::engine_need(wanted, locked.engines.get(id), &facts).is_some() {
             facts.interpreter = Some(
                 engine_way(layout, id, &facts)
@@ -187,7 +189,7 @@ pub(crate) fn tops(site: &Site) -> Result<Present, Failure> {
         Ok(_) => {
             let text = ResourceSpecs::load_file(&path)
                 .map_err(Failure::from)
-                .and_then(|_| fs_err::read_to_string(&path).map_err(Failure::from));
+                .and_then(|_| Ok(bounded::text(&path, MAX_BYTES as u64, Links::Follow)?));
             Some((path, text))
         }
         Err(_) => None,
@@ -202,7 +204,7 @@ pub(crate) fn tops(site: &Site) -> Result<Present, Failure> {
 
 /// The text of a file that may be missing.
 fn text(path: &Path) -> io::Result<Option<String>> {
-    match fs_err::read_to_string(path) {
+    match bounded::text(path, MAX_BYTES as u64, Links::Follow) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

@@ -9,7 +9,7 @@ use bf_core::audit;
 use bf_core::lock::{LockError, Notice, Owner, SiteGuard};
 use bf_core::publish::{Policy, Publisher, clear_parts, set_mode};
 use bf_core::report::{Exit, Failure};
-use bf_core::site::{Declared, Layout, Part, trusted};
+use bf_core::site::{Declared, Layout, Part, trusted, trusted_of};
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{AccessFlags, Gid, Group, Uid, User, access, getegid, geteuid, getgroups};
@@ -148,7 +148,7 @@ fn ours(layout: &Layout) -> Result<(), Failure> {
     } else {
         // In a folder as /tmp it is looked at again when it was made: somebody else may have been faster.
         let is_sticky = fs_err::metadata(existing)?.mode() & 0o1000 != 0;
-        trusted(Path::new("/"), existing.parent().filter(|_| is_sticky).unwrap_or(existing))?;
+        trusted_of(0, existing.parent().filter(|_| is_sticky).unwrap_or(existing))?;
     }
     let Some(uid) = writer(layout).filter(|_| is_there) else { return Ok(()) };
     let me = geteuid();

@@ -1,12 +1,13 @@
 //! Which Python runs an engine: one that every user of the cache can run, and that has or gets a pip to install with.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use bf_core::host;
 use bf_core::report::{Exit, Failure};
 use bf_core::settings::Environment;
+use bf_core::site::{TrustError, trusted_of};
 
 /// Names that are looked for, the newest first. The packages are for these versions.
 const VERSIONS: [(u32, &str); 5] =
@@ -42,7 +43,7 @@ pub(crate) fn find(
     environment: &Environment,
 ) -> Result<Interpreter, Failure> {
     let python = match declared {
-        Some(path) => named(path)?,
+        Some(path) => named(path, cache)?,
         None => search(cache, environment)?,
     };
     let pip_of = pip_for(&python, environment)?;
@@ -51,16 +52,31 @@ pub(crate) fn find(
 }
 
 /// One that was named: whom it should be open to is then the administrator's choice.
-pub(crate) fn named(path: &Path) -> Result<PathBuf, Failure> {
+///
+/// # Errors
+/// One that others could have changed is not even asked for its version.
+pub(crate) fn named(path: &Path, cache: &Path) -> Result<PathBuf, Failure> {
     let invalid = |why: String| {
         Failure::new(Exit::Invalid, "python_invalid", format!("the Python {} {why}", path.display()))
     };
+    if fs_err::metadata(path).is_ok() {
+        may_run(path, cache)?;
+    }
     let said = ask(path).map_err(|why| invalid(format!("does not run: {why}")))?;
     if !VERSIONS.iter().any(|(minor, _)| *minor == said.minor) {
         return Err(invalid(format!("is version 3.{}", said.minor)).with_hint("engines need 3.10 to 3.14"));
     }
     shebang_fits(&said.program).map_err(|why| invalid(why.into()))?;
     Ok(said.program)
+}
+
+/// Whether nobody could have changed the program, or the link to it, but root, the owner of the cache and we.
+fn may_run(path: &Path, cache: &Path) -> Result<(), TrustError> {
+    let owner = fs_err::metadata(cache).map_or(0, |metadata| metadata.uid());
+    if let Some(folder) = path.parent() {
+        trusted_of(owner, folder)?;
+    }
+    trusted_of(owner, path).map(drop)
 }
 
 fn search(cache: &Path, environment: &Environment) -> Result<PathBuf, Failure> {
@@ -106,6 +122,7 @@ fn search_path(environment: &Environment) -> Vec<PathBuf> {
 }
 
 fn suits(path: &Path, minor: u32, cache: &Path) -> Result<PathBuf, String> {
+    may_run(path, cache).map_err(|error| format!("is not run: {error}"))?;
     let said = ask(path).map_err(|why| format!("does not run: {why}"))?;
     if said.minor != minor {
         return Err(format!("is version 3.{}", said.minor));
@@ -239,8 +256,25 @@ mod tests {
     }
 
     #[test]
+    fn a_program_that_others_could_have_changed_is_not_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let (program, ran) = (dir.path().join("python3"), dir.path().join("ran"));
+        fs_err::write(&program, format!("#!/bin/sh\ntouch {}\n", ran.display())).unwrap();
+        chmod(&program, 0o777);
+        let failure = named(&program, dir.path()).unwrap_err();
+        assert_eq!((failure.code, failure.exit), ("not_trusted", Exit::Permission));
+        chmod(&program, 0o755);
+        let link = dir.path().join("open/python3");
+        fs_err::create_dir(dir.path().join("open")).unwrap();
+        fs_err::os::unix::fs::symlink(&program, &link).unwrap();
+        chmod(&dir.path().join("open"), 0o777);
+        assert_eq!(named(&link, dir.path()).unwrap_err().exit, Exit::Permission);
+        assert!(!ran.exists());
+    }
+
+    #[test]
     fn a_program_that_is_no_python_is_told_so() {
-        let failure = named(Path::new("/bin/true")).unwrap_err();
+        let failure = named(Path::new("/bin/true"), Path::new("/nonexistent")).unwrap_err();
         assert_eq!(failure.exit, Exit::Invalid);
         assert!(failure.message.contains("/bin/true"), "{failure}");
     }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bf_core::bounded::{self, Links};
 use bf_core::digest;
 use bf_core::model::commit::pseudo_commit;
 use bf_core::model::snapshot::{Snapshot, SnapshotFile};
@@ -174,7 +175,7 @@ fn snapshot_of(folder: &Path) -> Result<PathBuf, Failure> {
     if !snapshots.is_dir() || !folder.join("blobs").is_dir() {
         return Ok(folder.to_owned());
     }
-    let main = fs_err::read_to_string(folder.join("refs/main")).unwrap_or_default();
+    let main = bounded::text(&folder.join("refs/main"), 4096, Links::Follow).unwrap_or_default();
     let snapshot = snapshots.join(main.trim());
     if main.trim().is_empty() || main.contains('/') || !snapshot.is_dir() {
         return Err(refused(folder, "it has several revisions and none of them is `main`")

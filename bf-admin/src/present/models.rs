@@ -48,7 +48,10 @@ pub(crate) fn locked_model(layout: &Layout, id: &ModelId, own: Option<&LockedMod
     }
     let main = folder.join("refs/main");
     let is_file = fs_err::symlink_metadata(&main).is_ok_and(|metadata| metadata.is_file());
-    if !is_file || fs_err::read_to_string(&main).unwrap_or_default().trim() != own.commit {
+    if !is_file
+        || bf_core::bounded::text(&main, 4096, bf_core::bounded::Links::Refuse).unwrap_or_default().trim()
+            != own.commit
+    {
         return Disk::Drifted("refs/main does not name the revision of site.lock".into());
     }
     Disk::Whole

@@ -2,15 +2,27 @@
 
 use std::path::PathBuf;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row};
 use thiserror::Error;
 
-use super::{VERSION, content};
+use super::{SCHEMA, VERSION, content};
+use crate::bounded::{self, Links};
 use crate::model::{Location, ModelInfo};
 use crate::site::{Layout, trusted};
 
 /// So often a file that was removed under our hands is looked for again.
 const TRIES: usize = 3;
+
+/// The largest catalogue that is read, in bytes. A file of a model is some 200 of them.
+const MAX_BYTES: u64 = 1_000_000_000;
+
+/// Models that are read at most.
+const MAX_MODELS: usize = 1_000_000;
+
+/// Instructions of SQLite's machine between two looks at how many there were, and how often is looked: a row is some 15 of them.
+const STEP: i32 = 100_000;
+const MAX_STEPS: u32 = 1_000;
 
 /// Why a catalogue cannot be used. The folders of the cache say the same, more slowly.
 #[derive(Debug, Error)]
@@ -24,6 +36,9 @@ pub enum CatalogError {
     /// A newer program wrote it.
     #[error("the catalogue has version {0}")]
     Newer(i64),
+    /// It is no file, or something else than rows is in it.
+    #[error("the catalogue is none of ours: {0}")]
+    Foreign(String),
     /// Others could have changed it.
     #[error(transparent)]
     Untrusted(#[from] crate::site::TrustError),
@@ -58,14 +73,41 @@ impl Catalog {
             return Err(CatalogError::Missing);
         }
         let path = trusted(layout.root(), &layout.catalog())?;
+        let foreign = |error: std::io::Error| CatalogError::Foreign(error.to_string());
+        match bounded::open(&path, Links::Refuse) {
+            Ok(file) if file.metadata().map_err(foreign)?.len() > MAX_BYTES => {
+                return Err(CatalogError::Foreign("it is larger than 1 GB".into()));
+            }
+            Ok(_) => {}
+            // The link was switched: it is looked for again.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(CatalogError::Broken(gone()));
+            }
+            Err(error) => return Err(foreign(error)),
+        }
         // `immutable`: no locks, no journal (sqlite.org, "URI filenames"). The path may hold what means something in a URI.
         let uri = format!("file:{}?immutable=1", escaped(&path));
         let flags =
             OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(uri, flags)?;
+        // What is in the file is not to be run, however it came there (sqlite.org, "Defense Against The Dark Arts").
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+        connection.pragma_update(None, "cell_size_check", true)?;
+        let mut steps = 0_u32;
+        let is_enough = move || {
+            steps += 1;
+            steps > MAX_STEPS
+        };
+        connection.progress_handler(STEP, Some(is_enough))?;
         let version = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         if version != VERSION {
             return Err(CatalogError::Newer(version));
+        }
+        for table in ["meta", "models"] {
+            is_ours(&connection, table)?;
         }
         let mark: String =
             connection.query_row("SELECT value FROM meta WHERE key = 'models_mark'", [], |row| row.get(0))?;
@@ -80,8 +122,12 @@ impl Catalog {
         let sql = "SELECT repo, revision, path, size_bytes, format, parameters, dtype, task, license, \"group\" \
             FROM models ORDER BY rowid";
         let mut statement = self.connection.prepare(sql)?;
-        let rows = statement.query_map([], |row| self.model(row))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let mut rows = statement.query_map([], |row| self.model(row))?;
+        let models = rows.by_ref().take(MAX_MODELS).collect::<Result<_, _>>()?;
+        match rows.next() {
+            None => Ok(models),
+            Some(_) => Err(CatalogError::Foreign(format!("it has more than {MAX_MODELS} models"))),
+        }
     }
 
     fn model(&self, row: &Row<'_>) -> rusqlite::Result<ModelInfo> {
@@ -104,6 +150,22 @@ impl Catalog {
             context_length: None,
         })
     }
+}
+
+/// Refuses a view, or anything else that is not the table as we make it, of this name.
+fn is_ours(connection: &Connection, table: &str) -> Result<(), CatalogError> {
+    let sql = "SELECT type, sql FROM sqlite_schema WHERE name = ?";
+    let found: Option<(String, String)> =
+        connection.query_row(sql, [table], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    match found {
+        Some((kind, text)) if kind == "table" && SCHEMA.contains(&format!("{text};")) => Ok(()),
+        _ => Err(CatalogError::Foreign(format!("it has no table `{table}` as bf-admin makes it"))),
+    }
+}
+
+/// As SQLite says it of a file that is not there any more.
+fn gone() -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN), None)
 }
 
 fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64>> {

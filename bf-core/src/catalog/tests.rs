@@ -69,6 +69,52 @@ fn it_says_what_the_folders_say_until_they_change() {
 }
 
 #[test]
+fn what_never_ends_is_not_waited_for() {
+    let (_dir, layout) = cache();
+    written(&layout, &Locked::default());
+    let path = fs_err::canonicalize(layout.catalog()).unwrap();
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection
+        .execute_batch(
+            "DROP TABLE models; CREATE VIEW models AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) \
+             SELECT max(i) AS repo, '' AS revision, '' AS path, 1 AS size_bytes, '' AS format, 1 AS parameters, '' AS dtype, \
+             '' AS task, '' AS license, '' AS \"group\", 1 AS rowid FROM n",
+        )
+        .unwrap();
+    drop(connection);
+    assert!(matches!(Catalog::open(&layout), Err(CatalogError::Foreign(_))));
+    fs_err::remove_file(&path).unwrap();
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::from_bits_truncate(0o644)).unwrap();
+    assert!(matches!(Catalog::open(&layout), Err(CatalogError::Foreign(_))));
+    assert_eq!(written(&layout, &Locked::default()), Written::New);
+    fs_err::remove_file(layout.catalog()).unwrap();
+    fs_err::os::unix::fs::symlink("/dev/zero", layout.catalog()).unwrap();
+    assert!(Catalog::open(&layout).is_err());
+    assert_eq!(written(&layout, &Locked::default()), Written::New);
+    assert!(Catalog::open(&layout).is_ok());
+}
+
+#[test]
+fn names_that_are_not_ours_and_a_folder_in_its_place_stop_nothing() {
+    let (_dir, layout) = cache();
+    written(&layout, &Locked::default());
+    for name in ["18446744073709551615.db", "007.db", "+8.db", "9007199254740993.db"] {
+        fs_err::write(layout.catalogs().join(name), "").unwrap();
+    }
+    fs_err::remove_file(layout.catalog()).unwrap();
+    fs_err::create_dir(layout.catalog()).unwrap();
+    fs_err::write(layout.catalog().join("kept"), "").unwrap();
+    assert_eq!(written(&layout, &Locked::default()), Written::New);
+    assert!(Catalog::open(&layout).is_ok());
+    let kept = walkdir::WalkDir::new(layout.root().join(Layout::QUARANTINE));
+    assert!(kept.into_iter().any(|entry| entry.unwrap().file_name() == "kept"));
+    for round in 0..4 {
+        gguf_model(&layout.models(), &format!("org/model{round}"));
+        assert_eq!(written(&layout, &Locked::default()), Written::New);
+    }
+}
+
+#[test]
 fn what_is_not_a_catalogue_of_ours_is_not_read() {
     let (_dir, layout) = cache();
     written(&layout, &Locked::default());

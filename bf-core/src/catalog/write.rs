@@ -41,6 +41,10 @@ pub fn write(publisher: &Publisher<'_>, locked: &Locked) -> Result<Written, Fail
     let number = numbers.last().map_or(1, |last| last + 1);
     let to = layout.catalogs().join(format!("{number}.db"));
     publisher.publish(&staged, &to, Kind::Data)?;
+    // Something else than our link: nothing of it is read, and nothing lost.
+    if fs_err::symlink_metadata(layout.catalog()).is_ok_and(|found| !found.is_symlink()) {
+        publisher.quarantine(Part::Top, &layout.catalog())?;
+    }
     publisher.link(Part::Top, &layout.catalog(), layout.relative(&to))?;
     let surplus = (numbers.len() + 1).saturating_sub(KEPT + 1);
     for old in &numbers[..surplus.min(numbers.len())] {
@@ -56,8 +60,7 @@ fn numbers(layout: &Layout) -> Result<Vec<u64>, Failure> {
         Ok(entries) => {
             for entry in entries {
                 let name = entry?.file_name();
-                let number = name.to_str().and_then(|name| name.strip_suffix(".db")?.parse::<u64>().ok());
-                numbers.extend(number);
+                numbers.extend(name.to_str().and_then(|name| Layout::number(name.strip_suffix(".db")?)));
             }
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}

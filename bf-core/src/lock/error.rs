@@ -67,6 +67,9 @@ impl Explain for LockError {
                 "nothing was published after that; run the command again when nobody else changes the cache"
                     .into(),
             ),
+            Self::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => Some(
+                "a lock is a file that bf-admin wrote: find out who put something else there, and move it away".into(),
+            ),
             Self::Io(error) => error.hint(),
         }
     }

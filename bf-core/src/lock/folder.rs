@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use super::fresh::{self, Moment};
 use super::record::{Record, SIZE, random};
 use super::times::Times;
+use crate::bounded::{self, Links};
 use crate::publish::private_folder;
 use crate::site::Layout;
 
@@ -58,8 +59,7 @@ impl Folder {
         let mut all = Vec::new();
         for entry in fs_err::read_dir(&self.path)? {
             let name = entry?.file_name();
-            let number = name.to_str().and_then(|name| name.strip_prefix(NAME));
-            all.extend(number.and_then(|number| number.parse::<u64>().ok()));
+            all.extend(name.to_str().and_then(|name| Layout::number(name.strip_prefix(NAME)?)));
         }
         Ok(all)
     }
@@ -70,7 +70,7 @@ impl Folder {
         let read = || {
             let modified = fresh::modified(&path)?;
             let mut bytes = Vec::new();
-            open(&path, false)?.take(SIZE as u64).read_to_end(&mut bytes)?;
+            bounded::open(&path, Links::Refuse)?.take(SIZE as u64).read_to_end(&mut bytes)?;
             Ok(Claim { modified, record: Record::decode(&bytes) })
         };
         match read() {
@@ -122,7 +122,10 @@ impl Folder {
             return Ok(false);
         }
         // Opened anew and closed each time: so others see it who ask the server when they open it.
-        let mut file = open(&self.file(record.generation), true)?;
+        let path = self.file(record.generation);
+        let flags = Links::Refuse.flags();
+        let opened = fs_err::OpenOptions::new().write(true).custom_flags(flags).open(&path);
+        let mut file = bounded::regular(&path, opened)?;
         file.write_all(&record.encode()?)?;
         file.sync_data()?;
         Ok(true)
@@ -160,10 +163,6 @@ impl Folder {
         }
         Ok(())
     }
-}
-
-fn open(path: &Path, write: bool) -> io::Result<fs_err::File> {
-    fs_err::OpenOptions::new().read(!write).write(write).custom_flags(nix::libc::O_NOFOLLOW).open(path)
 }
 
 /// A new file with this content, flushed.

@@ -33,9 +33,8 @@ pub(super) fn modified(path: &Path) -> io::Result<Moment> {
             // A kernel without statx: what it has to say must do, and who waits watches longer than caches live.
             use fs_err::os::unix::fs::OpenOptionsExt;
             use std::os::unix::fs::MetadataExt;
-            let file =
-                fs_err::OpenOptions::new().read(true).custom_flags(nix::libc::O_NOFOLLOW).open(path)?;
-            let found = file.metadata()?;
+            let flags = crate::bounded::Links::Refuse.flags();
+            let found = fs_err::OpenOptions::new().read(true).custom_flags(flags).open(path)?.metadata()?;
             let nanoseconds = u32::try_from(found.mtime_nsec()).unwrap_or(0);
             Ok(Moment { seconds: found.mtime(), nanoseconds })
         }

@@ -54,6 +54,7 @@ mod tests;
 mod times;
 mod watch;
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 pub use error::LockError;
@@ -103,7 +104,13 @@ impl SiteGuard {
     /// [`LockError::Lost`] says who took over.
     pub fn check(&self) -> Result<(), LockError> {
         let lost = |by| Err(LockError::Lost { cache: self.layout.root().to_owned(), by });
-        let newest = self.folder.newest()?;
+        let newest = match self.folder.newest() {
+            // Somebody removed the folder, with our claim in it.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return lost(None);
+            }
+            newest => newest?,
+        };
         let claim = newest.map(|newest| self.folder.read(newest)).transpose()?.flatten();
         match claim.and_then(|claim| claim.record) {
             Some(record) if record.token == self.token => {}

@@ -46,7 +46,7 @@ impl Owner {
             started: stat(pid).map_or(0, |(_, started)| started),
             user: crate::host::user(),
             since: crate::host::now(),
-            command: command(std::env::args()),
+            command: command(std::env::args_os().map(|word| word.to_string_lossy().into_owned())),
         }
     }
 

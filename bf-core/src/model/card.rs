@@ -24,7 +24,9 @@ pub struct Card {
 /// Reads the card at `path`. One that cannot be read, or has no front matter, says nothing.
 pub fn read(path: &Path) -> Card {
     let mut bytes = Vec::new();
-    match fs_err::File::open(path).and_then(|file| file.take(MAX_CARD).read_to_end(&mut bytes)) {
+    match crate::bounded::open(path, crate::bounded::Links::Follow)
+        .and_then(|file| file.take(MAX_CARD).read_to_end(&mut bytes))
+    {
         Ok(_) => parse(&String::from_utf8_lossy(&bytes)),
         Err(_) => Card::default(),
     }

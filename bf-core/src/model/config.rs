@@ -27,7 +27,11 @@ pub struct Config {
 /// Reads the file at `path`. One that cannot be read says nothing: it is the engine's to complain, with its own rules.
 pub fn read(path: &Path) -> Option<Config> {
     let mut text = String::new();
-    fs_err::File::open(path).ok()?.take(MAX_CONFIG + 1).read_to_string(&mut text).ok()?;
+    crate::bounded::open(path, crate::bounded::Links::Follow)
+        .ok()?
+        .take(MAX_CONFIG + 1)
+        .read_to_string(&mut text)
+        .ok()?;
     if text.len() as u64 > MAX_CONFIG { None } else { parse(&text) }
 }
 

@@ -189,14 +189,15 @@ impl Header {
 /// [`ModelError::Restricted`] names the first file that is closed.
 pub(super) fn readable(id: &ModelId, snapshot: &Snapshot) -> Result<(), ModelError> {
     for file in snapshot.files.iter().filter(|file| !file.path.contains('/')) {
-        fs_err::File::open(&file.file).map_err(|error| ModelError::of_io(id, &file.file, error))?;
+        crate::bounded::open(&file.file, crate::bounded::Links::Follow)
+            .map_err(|error| ModelError::of_io(id, &file.file, error))?;
     }
     Ok(())
 }
 
 /// Formats whose headers are not read here: at least that there is something, and that it may be read.
 fn not_empty(path: &Path) -> Result<(), HeaderError> {
-    match fs_err::File::open(path)?.metadata()?.len() {
+    match crate::bounded::open(path, crate::bounded::Links::Follow)?.metadata()?.len() {
         0 => Err(HeaderError::Truncated { bytes: 0, needed: 1 }),
         _ => Ok(()),
     }

@@ -63,7 +63,7 @@ impl Summary {
 /// # Errors
 /// [`HeaderError`] when the file cannot be read or is not a whole safetensors file.
 pub fn read(path: &Path) -> Result<Summary, HeaderError> {
-    let file = fs_err::File::open(path)?;
+    let file = crate::bounded::open(path, crate::bounded::Links::Follow)?;
     let bytes = file.metadata()?.len();
     read_from(BufReader::new(file), bytes)
 }

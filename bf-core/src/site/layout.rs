@@ -156,6 +156,13 @@ impl Layout {
         self.root.join(".locks")
     }
 
+    /// The number in the name of a claim or a catalogue, written as this program writes it. Others are no names of ours, nor are
+    /// numbers that no counting comes to, which nothing could follow.
+    pub(crate) fn number(text: &str) -> Option<u64> {
+        const MOST: u64 = 1 << 53;
+        text.parse().ok().filter(|number: &u64| *number <= MOST && number.to_string() == text)
+    }
+
     /// A path for people and files: relative to the cache when it is inside.
     pub fn relative<'a>(&self, path: &'a Path) -> &'a Path {
         path.strip_prefix(&self.root).unwrap_or(path)

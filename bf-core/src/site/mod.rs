@@ -14,4 +14,4 @@ pub use declared::{
 pub use layout::{Layout, Part};
 pub use locked::{Locked, LockedEngine, LockedFile, LockedImage, LockedModel, LockedToolkit};
 pub use open::{SiteError, open};
-pub use trust::{TrustError, trusted, trusted_tree};
+pub use trust::{TrustError, trusted, trusted_of, trusted_tree};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::geteuid;
 use thiserror::Error;
 
-use crate::report::{Exit, Explain};
+use crate::report::{Exit, Explain, shell_quoted};
 
 /// Why a path is not trusted.
 #[derive(Debug, Error)]
@@ -47,7 +47,7 @@ impl Explain for TrustError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Writable { component, .. } => {
-                Some(format!("ask its owner for: chmod o-w {}", component.display()))
+                Some(format!("ask its owner for: chmod o-w {}", shell_quoted(component)))
             }
             Self::Stranger { .. } => {
                 Some("use a cache that belongs to root, its administrator or yourself".into())
@@ -73,10 +73,14 @@ const OTHERS_WRITE: u32 = 0o002;
 ///
 /// Returns the real path, which is what the caller should then use.
 pub fn trusted(cache: &Path, path: &Path) -> Result<PathBuf, TrustError> {
-    let cache_owner = fs_err::metadata(cache)?.uid();
+    trusted_of(fs_err::metadata(cache)?.uid(), path)
+}
+
+/// As [`trusted`], for what is in no cache: it may belong to root, to `owner` (a numeric id of a user) or to oneself.
+pub fn trusted_of(owner: u32, path: &Path) -> Result<PathBuf, TrustError> {
     let real = fs_err::canonicalize(path)?;
     for component in real.ancestors() {
-        check(cache_owner, path, component, component != real)?;
+        check(owner, path, component, component != real)?;
     }
     Ok(real)
 }

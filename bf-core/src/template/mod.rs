@@ -17,6 +17,7 @@ use minijinja::{AutoEscape, Environment, Output, State, UndefinedBehavior, Value
 use serde::Serialize;
 use thiserror::Error;
 
+use crate::bounded::{self, Links};
 use crate::report::{Exit, Explain, Failure};
 use crate::site::{Layout, TrustError, trusted};
 
@@ -83,13 +84,20 @@ pub struct Source {
     pub path: Option<PathBuf>,
 }
 
+/// The largest template of a site that is read, in bytes.
+const MAX_BYTES: u64 = 1024 * 1024;
+
 /// Reads the template `name` (as `local/service.sh.j2`): the site's if there is one and it can be trusted, else the built-in.
 pub fn load(layout: Option<&Layout>, name: &str) -> Result<Source, TemplateError> {
     if let Some(layout) = layout {
         let path = layout.templates().join(name);
         if is_there(&path)? {
             let path = trusted(layout.root(), &path)?;
-            return Ok(Source { name: name.into(), text: fs_err::read_to_string(&path)?, path: Some(path) });
+            return Ok(Source {
+                name: name.into(),
+                text: bounded::text(&path, MAX_BYTES, Links::Follow)?,
+                path: Some(path),
+            });
         }
     }
     let text = builtin::text(name).ok_or_else(|| TemplateError::Missing { name: name.into() })?;

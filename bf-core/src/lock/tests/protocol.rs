@@ -160,3 +160,36 @@ fn who_waits_gets_it_when_it_is_free_or_is_told_that_it_took_too_long() {
     assert!(!told.iter().any(|notice| matches!(notice, Notice::TakenOver(_))), "{told:?}");
     ended.join().unwrap();
 }
+
+#[test]
+fn what_has_the_name_of_a_claim_and_is_none_is_told_or_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let layout = layout(dir.path());
+    fs_err::create_dir(layout.locks()).unwrap();
+    for name in ["site.18446744073709551615", "site.18446744073709551614", "site.007", "site.+9"] {
+        fs_err::write(layout.locks().join(name), "").unwrap();
+    }
+    drop(SiteGuard::take(&layout).unwrap());
+    assert!(layout.locks().join("site.1").exists());
+    for make in [
+        |path: &Path| fs_err::create_dir(path).unwrap(),
+        |path: &Path| {
+            fs_err::remove_dir(path).unwrap();
+            nix::unistd::mkfifo(path, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+        },
+    ] {
+        make(&layout.locks().join("site.9"));
+        let failure = crate::report::Failure::from(SiteGuard::take(&layout).unwrap_err());
+        assert_eq!(failure.exit, Exit::Invalid);
+        assert!(failure.message.contains("site.9 is a") && failure.hint.is_some(), "{failure}");
+    }
+}
+
+#[test]
+fn a_lock_whose_folder_is_gone_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let layout = layout(dir.path());
+    let guard = SiteGuard::take(&layout).unwrap();
+    fs_err::remove_dir_all(layout.locks()).unwrap();
+    assert!(matches!(guard.check(), Err(LockError::Lost { by: None, .. })));
+}

@@ -18,7 +18,7 @@ const MAX_SHARDS: usize = 100_000;
 
 /// The shards that the index at `path` names, by name. They are names to look up, not paths to open.
 pub(super) fn shards(path: &Path) -> Result<BTreeSet<String>, HeaderError> {
-    let file = fs_err::File::open(path)?;
+    let file = crate::bounded::open(path, crate::bounded::Links::Follow)?;
     let bytes = file.metadata()?.len();
     if bytes > MAX_INDEX {
         return Err(HeaderError::Malformed {

@@ -65,7 +65,7 @@ pub struct Summary {
 /// # Errors
 /// [`HeaderError`] when the file cannot be read or is not a whole GGUF file.
 pub fn read(path: &Path) -> Result<Summary, HeaderError> {
-    let file = fs_err::File::open(path)?;
+    let file = crate::bounded::open(path, crate::bounded::Links::Follow)?;
     let bytes = file.metadata()?.len();
     read_from(BufReader::with_capacity(64 * 1024, file), bytes)
 }

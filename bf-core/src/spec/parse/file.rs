@@ -4,6 +4,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::Position;
+use crate::bounded::{self, Links};
 use crate::report::Finding;
 
 /// The largest file that is parsed, in bytes: 1 MiB.
@@ -26,26 +27,20 @@ pub enum ReadError {
 /// [`ReadError::Io`] names the path. A link that leads nowhere is told apart from a file that is not there: its
 /// kind is not `NotFound`. A file that is too large or not UTF-8 is [`ReadError::Invalid`].
 pub fn read_text(path: &Path) -> Result<String, ReadError> {
-    let metadata = match fs_err::metadata(path) {
-        Ok(metadata) => metadata,
+    // Not a named pipe: it would make us wait for its writer.
+    let file = match bounded::open(path, Links::Follow) {
+        Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound && fs_err::symlink_metadata(path).is_ok() => {
-            return Err(io::Error::other(format!(
-                "`{}` is a link to something that is not there",
-                path.display()
-            ))
-            .into());
+            let message = format!("`{}` is a link to something that is not there", path.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message).into());
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(io::Error::new(error.kind(), format!("there is no file `{}`", path.display())).into());
         }
         Err(error) => return Err(error.into()),
     };
-    // A named pipe would make us wait for its writer.
-    if !metadata.is_file() {
-        return Err(io::Error::other(format!("`{}` is not a regular file", path.display())).into());
-    }
     let mut bytes = Vec::new();
-    fs_err::File::open(path)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     decode(bytes).map_err(ReadError::Invalid)
 }
 
