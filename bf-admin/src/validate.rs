@@ -181,6 +181,21 @@ mod tests {
         fs_err::create_dir(dir.path().join("c")).unwrap();
         assert_eq!(found("schema: 1\ncache_dir: c\n"), []);
         assert_eq!(found(""), [("empty", Some(1), Some(1))]);
+        let all =
+            "schema: 1\ncache_dir: c\ngroup: no-such-group\nengines: {vllmm: }\nimages: {nobody: }\nnew: 1\n";
+        let all = found(all).into_iter().map(|(code, ..)| code).collect::<Vec<_>>();
+        assert_eq!(all, ["group_not_found", "engine_not_found", "image_without_ref", "unknown_key"]);
+        fs_err::create_dir_all(dir.path().join("c/templates/services")).unwrap();
+        fs_err::write(dir.path().join("c/templates/services/x.yaml"), "id: [").unwrap();
+        let broken = found("schema: 1\ncache_dir: c\ngroup: no-such-group\n");
+        let codes: Vec<_> = broken.iter().map(|(code, ..)| *code).collect();
+        assert_eq!(codes, ["cache_not_empty", "group_not_found", "engine_invalid"]);
+        fs_err::remove_dir_all(dir.path().join("c")).unwrap();
+        let pipe = dir.path().join("pipe.yaml");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::from_bits_truncate(0o644)).unwrap();
+        for no_file in [pipe, dir.path().to_owned()] {
+            assert_eq!(files(&[no_file]).unwrap_err().exit, Exit::Invalid);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
+use bf_core::model::ModelId;
 use bf_core::report::{Failure, Finding};
 use bf_core::service::{self, Engine};
 use bf_core::shape::View;
@@ -14,15 +15,24 @@ use crate::{image, session};
 
 /// What the file says, and whether this machine and this version can provide it.
 pub(super) fn findings(text: &str, path: &Path) -> Result<Vec<Finding>, Failure> {
-    let (declared, mut findings) = match Declared::parse(text, &std::path::absolute(path)?) {
-        Ok(valid) => valid,
-        Err(findings) => return Ok(findings),
-    };
+    let (declared, mut findings) = Declared::draft(text, &std::path::absolute(path)?);
+    let Some(declared) = declared else { return Ok(findings) };
     let root = Reader::new().document(text);
     let layout = Layout::new(&declared.cache_dir);
+    let has_cache = declared.cache_dir.is_absolute();
     findings.extend(at(root.as_ref(), "group").map_or(Ok(None), |entry| group(entry, &declared))?);
-    findings.extend(at(root.as_ref(), "cache_dir").and_then(|entry| cache_dir(entry, layout.root())));
-    let engines = service::engines(Some(&layout))?;
+    if has_cache {
+        findings.extend(at(root.as_ref(), "cache_dir").and_then(|entry| cache_dir(entry, layout.root())));
+    }
+    let engines = match service::engines(has_cache.then_some(&layout)) {
+        Ok(engines) => engines,
+        Err(failure) => {
+            // Of the site's own definitions nothing is known then, and all else is still looked at.
+            let finding = Finding::error(failure.code, failure.message);
+            findings.push(Finding { hint: failure.hint, ..finding });
+            service::engines(None)?
+        }
+    };
     for entry in entries(root.as_ref(), "engines") {
         let Some(engine) = engines.iter().find(|engine| engine.id == entry.key) else {
             let known: Vec<&str> = engines.iter().map(|engine| engine.id.as_str()).collect();
@@ -68,9 +78,12 @@ fn models(root: Option<&Node>, declared: &Declared) -> Vec<Finding> {
         _ => &[],
     };
     let mut findings = Vec::new();
-    // As many as are declared, in the same order, where nothing is wrong.
-    for (model, node) in declared.models.iter().zip(nodes) {
+    for node in nodes {
         let view = View::of(node);
+        let repo = view.parsed::<ModelId>("repo");
+        let Some(model) = declared.models.iter().find(|model| Some(&model.repo) == repo.as_ref()) else {
+            continue;
+        };
         match &model.path {
             Some(path) if !path.exists() => {
                 let message =
@@ -82,6 +95,7 @@ fn models(root: Option<&Node>, declared: &Declared) -> Vec<Finding> {
                 );
             }
             Some(_) => {}
+            None if !declared.cache_dir.is_absolute() => {}
             None => {
                 let folder = Layout::new(&declared.cache_dir).models().join(model.repo.folder_name());
                 if fs_err::symlink_metadata(folder).is_err() {

@@ -16,7 +16,7 @@ impl Walk<'_> {
     /// A map. `at` is where a key that is missing is reported, `path` leads to the map.
     fn map(&self, node: &Node, at: Position, map: &Map, what: &str, path: &str) {
         let Value::Map(entries) = &node.value else {
-            self.reader.map(node, what); // which notes it
+            self.wrong(node, what, "a map", map_example(map));
             return;
         };
         for key in map.keys.iter().filter(|key| key.is_required) {
@@ -100,7 +100,11 @@ impl Walk<'_> {
                     Shape::Map(map) => map.called.to_owned(),
                     _ => format!("each item of {what}"),
                 };
-                for item in reader.list(node, what).unwrap_or_default() {
+                let Value::List(items) = &node.value else {
+                    self.wrong(node, what, "a list", example(shape));
+                    return;
+                };
+                for item in items {
                     if reader.is_full() {
                         return;
                     }
@@ -111,9 +115,22 @@ impl Walk<'_> {
         }
     }
 
+    /// Something else than the map or list that it must be.
+    fn wrong(&self, node: &Node, what: &str, wanted: &str, example: Option<String>) {
+        let message = format!("{what} must be {wanted}, not {}", node.value.describe());
+        let finding = node.at.error("wrong_type", message);
+        self.reader.note(match example {
+            Some(example) if what.starts_with('`') => {
+                finding.with_hint(format!("write it as `{}: {example}`", what.trim_matches('`')))
+            }
+            Some(example) => finding.with_hint(format!("write it as `{example}`")),
+            None => finding,
+        });
+    }
+
     fn named(&self, node: &Node, name: &Format, of: &Shape, what: &str, path: &str) {
         let Value::Map(entries) = &node.value else {
-            self.reader.map(node, what);
+            self.wrong(node, what, "a map", named_example(name, of));
             return;
         };
         for entry in entries {
@@ -149,6 +166,32 @@ impl Walk<'_> {
             self.reader.note(fault.at(node.at));
         }
     }
+}
+
+/// A value of this shape as it is written on one line, with what must be there.
+fn example(shape: &Shape) -> Option<String> {
+    Some(match shape {
+        Shape::Text | Shape::Lines | Shape::Bytes | Shape::Positive => return None,
+        Shape::Bool => "true".into(),
+        Shape::Whole(least, _) => least.to_string(),
+        Shape::Choice(of) => (*of.first()?).to_owned(),
+        Shape::Format(format) => (*format.examples.first()?).to_owned(),
+        Shape::List(of) => format!("[{}]", example(of)?),
+        Shape::OrNull(_) => String::new(),
+        Shape::Named(name, of) => return named_example(name, of),
+        Shape::Map(map) => return map_example(map),
+    })
+}
+
+fn named_example(name: &Format, of: &Shape) -> Option<String> {
+    Some(format!("{{{}: {}}}", name.examples.first()?, example(of).unwrap_or_default()))
+}
+
+fn map_example(map: &Map) -> Option<String> {
+    let shown = |key: &Key| Some(format!("{}: {}", key.name, example(&key.shape)?));
+    let required: Vec<String> = map.keys.iter().filter(|key| key.is_required).filter_map(shown).collect();
+    let shown = if required.is_empty() { map.keys.iter().find_map(shown)? } else { required.join(", ") };
+    Some(format!("{{{shown}}}"))
 }
 
 /// Whether an optional value counts as not given: nothing, or an empty text.

@@ -102,6 +102,12 @@ impl Declared {
         parse::parse(text, path, |reader, root| read(reader, root, text, path))
     }
 
+    /// As [`Declared::parse`], with what could be read of a faulty text: it is not to be followed. Without a usable `cache_dir`
+    /// that path is empty.
+    pub fn draft(text: &str, path: &Path) -> (Option<Self>, Vec<Finding>) {
+        parse::draft(text, path, |reader, root| read(reader, root, text, path))
+    }
+
     /// All that the file may hold.
     pub fn shape() -> &'static Map {
         &top::MAP
@@ -130,6 +136,6 @@ fn read(reader: &Reader, root: &Node, text: &str, path: &Path) -> Option<Declare
         ondemand: view.node("ondemand").map(|node| ondemand::read(View::of(node), folder)),
         rules: rules::read(reader, view),
         retention: retention::read(view.map("retention")),
-        cache_dir: folder.join(view.text("cache_dir")?),
+        cache_dir: view.text("cache_dir").map(|cache| folder.join(cache)).unwrap_or_default(),
     })
 }

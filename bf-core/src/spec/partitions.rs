@@ -2,6 +2,7 @@
 
 use super::parse::{Entry, MapReader, Node, Position, Reader, Value};
 use super::{SlurmExtras, Tier, check, gres};
+use crate::slurm::Directive;
 
 /// A partition as far as it could be read.
 pub(super) struct RawPartition {
@@ -82,7 +83,7 @@ fn tier(reader: &Reader, node: &Node) -> RawTier {
     let gpu_type = map.optional_string("gpu_type");
     let cpu_cores = map.required_whole("cpu_cores", 1..=u32::MAX);
     let memory_gb = map.required_whole("memory_gb", 1..=u32::MAX);
-    let slurm = slurm(&mut map);
+    let slurm = slurm(reader, &mut map);
     gres::check(reader, &slurm, gpu_count, gpu_type.as_deref());
     let (name_at, limit_at) = (map.at_value("name"), map.at_value("max_model_size_gb"));
     map.finish();
@@ -137,13 +138,21 @@ pub(super) struct RawSlurm {
     pub(super) gres_at: Position,
 }
 
-fn slurm(map: &mut MapReader<'_, '_>) -> RawSlurm {
+fn slurm(reader: &Reader, map: &mut MapReader<'_, '_>) -> RawSlurm {
     let Some(mut slurm) = map.optional_map("slurm") else {
         return RawSlurm { extras: SlurmExtras::default(), gres_at: map.at() };
     };
     let extras =
         SlurmExtras { constraint: slurm.optional_string("constraint"), gres: slurm.optional_string("gres") };
     let gres_at = slurm.at_value("gres");
+    if let Some(constraint) = &extras.constraint
+        && let Err(error) = Directive::new("constraint", constraint)
+    {
+        let finding = slurm.at_value("constraint").error("invalid_constraint", error.to_string());
+        reader.note(
+            finding.with_hint("write it as Slurm does, without blanks: `a100&nvlink`, `[rack1|rack2]`"),
+        );
+    }
     slurm.finish();
     RawSlurm { extras, gres_at }
 }

@@ -2,7 +2,10 @@
 
 use std::io::{self, Write};
 
-use crate::report::{Finding, Severity};
+use unicode_width::UnicodeWidthChar;
+
+use super::parse::lines;
+use crate::report::{Finding, Severity, is_unshown, one_line};
 
 /// How much of a line is shown, in characters.
 const MAX_WIDTH: usize = 120;
@@ -21,7 +24,10 @@ const MAX_WIDTH: usize = 120;
 /// # Errors
 /// Whatever `out` fails with.
 pub fn write(out: &mut dyn Write, findings: &[Finding], text: &str) -> io::Result<()> {
-    let lines: Vec<&str> = text.lines().collect();
+    let mut lines: Vec<&str> = lines(text).collect();
+    if lines.last() == Some(&"") {
+        lines.pop(); // what is behind the last break is no line to show
+    }
     for finding in findings {
         write_one(out, finding, &lines)?;
     }
@@ -30,7 +36,7 @@ pub fn write(out: &mut dyn Write, findings: &[Finding], text: &str) -> io::Resul
 
 fn write_one(out: &mut dyn Write, finding: &Finding, lines: &[&str]) -> io::Result<()> {
     if let Some(file) = &finding.file {
-        write!(out, "{}:", file.display())?;
+        write!(out, "{}:", one_line(&file.display().to_string()))?;
     }
     if let Some(line) = finding.line {
         write!(out, "{line}:{}:", finding.column.unwrap_or(1))?;
@@ -59,13 +65,16 @@ fn write_one(out: &mut dyn Write, finding: &Finding, lines: &[&str]) -> io::Resu
 
 /// What to show of a line, how many blanks stand before the carets, and how many carets there are.
 fn excerpt(line: &str, column: usize) -> (String, usize, usize) {
-    // A tab counts as one column, and escape sequences must not reach the terminal.
-    let chars: Vec<char> = line.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    // A tab counts as one column, and neither escape sequences nor marks of direction must reach the terminal.
+    let chars: Vec<char> = line.trim_end().chars().map(|c| if is_unshown(c) { ' ' } else { c }).collect();
     let column = column.min(chars.len());
     let start = if column < MAX_WIDTH * 3 / 4 { 0 } else { column - MAX_WIDTH / 2 };
     let end = chars.len().min(start + MAX_WIDTH);
     let carets = token(&chars[column..]).min(end - column).max(1);
-    (chars[start..end].iter().collect(), column - start, carets)
+    // Some characters take two columns of a terminal, and some none.
+    let width = |chars: &[char]| chars.iter().map(|c| c.width().unwrap_or(0)).sum::<usize>();
+    let underlined = width(&chars[column..(column + carets).min(end)]).max(1);
+    (chars[start..end].iter().collect(), width(&chars[start..column]), underlined)
 }
 
 /// How many characters the value has that starts here.
@@ -111,6 +120,10 @@ mod tests {
         assert_eq!(
             shown(Finding::error("a", "b").at(1, 4), "\t\x1bx"),
             "1:4: error: b\n    1 |   x\n      |    ^\n"
+        );
+        assert_eq!(
+            shown(Finding::error("a", "b").at(2, 4), "x\r\u{202e}\u{6a21}: \u{578b}\u{e9}"),
+            "2:4: error: b\n    2 |  \u{6a21}: \u{578b}\u{e9}\n      |     ^\n".replace("    ^\n", "    ^\n")
         );
         let long = "x".repeat(1000);
         assert!(shown(Finding::error("a", "b").at(1, 900), &long).lines().all(|line| line.len() < 140));

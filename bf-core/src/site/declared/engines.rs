@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::forms::PATH;
+use super::forms::PYTHON;
 use crate::shape::{Key, Map, Shape, View};
 
 /// A native engine that the cache must have.
@@ -19,7 +19,7 @@ pub(super) static MAP: Map = Map::of(
     "an engine",
     &[
         Key::new("version", Shape::Text, "Its version").or("that of its definition"),
-        Key::new("python", Shape::Format(&PATH), "The interpreter it runs with")
+        Key::new("python", Shape::Format(&PYTHON), "The interpreter it runs with")
             .or("the newest that everybody can run"),
     ],
 );

@@ -18,7 +18,48 @@ pub(super) static ABSOLUTE: Format = Format {
 
 /// A path that may be relative to the file.
 pub(super) static PATH: Format =
-    Format { is: "a path", examples: &["/data/name", "../name"], is_number: false, check: |_, _| Ok(()) };
+    Format { is: "a path", examples: &["/data/name", "../name"], is_number: false, check: path };
+
+/// A program of this machine.
+pub(super) static PYTHON: Format =
+    Format { is: "a path", examples: &["/usr/bin/python3.12"], is_number: false, check: path };
+
+fn path(what: &str, text: &str) -> Result<(), Fault> {
+    let why = if text.starts_with('~') {
+        "begins with `~`, which only a shell replaces"
+    } else if text.contains('$') {
+        "holds a `$`, and variables are not replaced here"
+    } else if text.contains(['*', '?']) {
+        "is a pattern, and names no file or folder"
+    } else if is_quoted(text) {
+        "begins or ends with a quotation mark that belongs to the name"
+    } else {
+        return Ok(());
+    };
+    Err(Fault::new("invalid_path", format!("{what} {why}"))
+        .with_hint("write the whole path out, as in /data/name"))
+}
+
+/// Whether a text begins or ends with a quotation mark, as those do that were copied from a document.
+pub(super) fn is_quoted(text: &str) -> bool {
+    let mark = |c: char| "\"'`\u{ab}\u{bb}\u{2018}\u{2019}\u{201a}\u{201c}\u{201d}\u{201e}".contains(c);
+    text.starts_with(mark) || text.ends_with(mark)
+}
+
+/// A group of this machine.
+pub(super) static GROUP: Format = Format {
+    is: "the name of a group",
+    examples: &["hpcadm"],
+    is_number: false,
+    check: |what, text| {
+        if text.bytes().all(|byte| byte.is_ascii_digit()) {
+            let message = format!("{what} must be the name of a group, not its number");
+            return Err(Fault::new("invalid_name", message)
+                .with_hint(format!("`getent group {text}` shows the name")));
+        }
+        Ok(())
+    },
+};
 
 /// `/source[:/target[:ro]]`.
 pub(super) static BIND: Format = Format {

@@ -82,10 +82,14 @@ impl FromStr for Access {
                 Ok(Self::Group(group.to_owned()))
             }
             None if text == "all" => Ok(Self::All),
-            _ => Err(Fault::new(
-                "unknown_value",
-                format!("`access` must be `all` or `group:NAME`, not `{text}`"),
-            )),
+            _ => {
+                let message = format!("`access` must be `all` or `group:NAME`, not `{text}`");
+                let name = text.rsplit(':').next().unwrap_or_default().trim();
+                let is_name = !name.is_empty() && !name.contains(char::is_whitespace);
+                let example = if is_name { name } else { "licensed" };
+                Err(Fault::new("unknown_value", message)
+                    .with_hint(format!("for the members of a group, write `group:{example}`")))
+            }
         }
     }
 }

@@ -88,8 +88,14 @@ static DIRECTIVE: Format = Format {
 
 fn directive(what: &str, text: &str) -> Result<(), Fault> {
     let directive = Directive::parse(text).map_err(|error| {
-        Fault::new("invalid_directive", format!("{what} is no option of sbatch: {error}"))
-            .with_hint("write it as --name or --name=value")
+        Fault::new("invalid_directive", format!("{what} is no option of sbatch: {error}")).with_hint(
+            match text.split_once(char::is_whitespace) {
+                Some((name, value)) if name.starts_with("--") && !name.contains('=') => {
+                    format!("write `{name}={}`", value.trim().trim_start_matches('=').trim())
+                }
+                _ => "write it as --name or --name=value".into(),
+            },
+        )
     })?;
     if OWN.contains(&directive.name()) {
         let message = format!("`--{}` is set by bf-user itself", directive.name());

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path};
 
-use super::forms::{IMAGE_NAME, name};
+use super::forms::{GROUP, IMAGE_NAME, is_quoted, name};
 use super::{engines, images, models, network, ondemand, policy, retention, runtime, slurm, tigerflow};
 use crate::shape::{By, Fault, Format, Key, Map, Shape};
 
@@ -14,7 +14,7 @@ pub(super) static MAP: Map = Map::of(
     &[
         Key::new("schema", Shape::Whole(1, 1), "The version of this format").required(),
         Key::new("cache_dir", Shape::Format(&CACHE_DIR), "The shared cache, a folder of its own").required(),
-        Key::new("group", Shape::Text, "The group that everything in the cache gets")
+        Key::new("group", Shape::Format(&GROUP), "The group that everything in the cache gets")
             .or("that of who runs bf-admin"),
         Key::new("file_mode", Shape::Format(&FILE_MODE), "Mode of the files of models, 0755 or 0644")
             .or("0755"),
@@ -84,9 +84,22 @@ fn unusable(path: &str) -> Option<(&'static str, &'static str)> {
         Some(("holds a `$`, and variables are not replaced here", WRITE_OUT))
     } else if path.starts_with('/') && is_root(Path::new(path)) {
         Some(("is the root of the filesystem", "name a folder of its own, as /shared/blackfish"))
+    } else if is_quoted(path) {
+        Some(("begins or ends with a quotation mark that belongs to the name", WRITE_OUT))
+    } else if is_systems(Path::new(path)) {
+        Some(("is a folder of the operating system", "name a folder of its own, as /shared/blackfish"))
     } else {
         None
     }
+}
+
+/// Whether a path is one of the system's folders, or below one in which nothing of ours can be (Filesystem Hierarchy Standard 3.0).
+fn is_systems(path: &Path) -> bool {
+    const ITSELF: [&str; 10] =
+        ["/dev", "/home", "/media", "/mnt", "/opt", "/root", "/srv", "/tmp", "/usr", "/var"];
+    const BELOW: [&str; 11] =
+        ["/bin", "/boot", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr/bin"];
+    ITSELF.iter().any(|own| path == Path::new(own)) || BELOW.iter().any(|own| path.starts_with(own))
 }
 
 /// Whether an absolute path leads to `/`, as its names tell.

@@ -116,6 +116,9 @@ impl<'t> Composer<'t> {
             Event::Scalar(text, style, _, tag) => {
                 Node { value: scalar_value(&text, style, tag.as_deref()), at }
             }
+            Event::SequenceStart(..) | Event::MappingStart(..) if depth >= MAX_DEPTH => {
+                return Err(Box::new(too_deep(at)));
+            }
             Event::SequenceStart(..) => Node { value: Value::List(self.list(depth)?), at },
             Event::MappingStart(..) => Node { value: Value::Map(self.map(depth)?), at },
             // The parser sends nothing else where a value is due.

@@ -35,18 +35,28 @@ pub fn parse<T>(
     path: &Path,
     convert: impl FnOnce(&Reader, &Node) -> Option<T>,
 ) -> Result<(T, Vec<Finding>), Vec<Finding>> {
-    let reader = Reader::new();
-    let value = reader.document(text).and_then(|root| convert(&reader, &root));
-    let mut findings = reader.into_findings();
-    for finding in &mut findings {
-        finding.file = Some(path.to_owned());
-    }
+    let (value, findings) = draft(text, path, convert);
     match value {
         Some(value) if findings.iter().all(|finding| finding.severity == Severity::Warning) => {
             Ok((value, findings))
         }
         _ => Err(findings),
     }
+}
+
+/// As [`parse`], with what could be made of a faulty text too: for who looks for more faults.
+pub fn draft<T>(
+    text: &str,
+    path: &Path,
+    convert: impl FnOnce(&Reader, &Node) -> Option<T>,
+) -> (Option<T>, Vec<Finding>) {
+    let reader = Reader::new();
+    let value = reader.document(text).and_then(|root| convert(&reader, &root));
+    let mut findings = reader.into_findings();
+    for finding in &mut findings {
+        finding.file = Some(path.to_owned());
+    }
+    (value, findings)
 }
 
 /// Reads the file at `path` and lets `parse` make a value of its text.

@@ -90,11 +90,16 @@ pub(super) fn too_large() -> Finding {
         .with_hint("is this the right file? A configuration is a few kilobytes")
 }
 
+/// The lines of a text as YAML counts them (1.2, 5.4): a carriage return alone ends one too.
+pub fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
+}
+
 /// The position just behind a text.
 fn end_of(text: &str) -> Position {
-    let last = text.rsplit('\n').next().unwrap_or(text);
+    let last = lines(text).last().unwrap_or(text);
     Position {
-        line: u32::try_from(text.matches('\n').count() + 1).unwrap_or(u32::MAX),
+        line: u32::try_from(lines(text).count()).unwrap_or(u32::MAX),
         column: u32::try_from(last.chars().count() + 1).unwrap_or(u32::MAX),
     }
 }

@@ -32,8 +32,8 @@ mod scalar;
 mod suggest;
 mod syntax;
 
-pub use config::{ConfigError, load, parse, summary};
-pub use file::{MAX_BYTES, ReadError, read_stream, read_text};
+pub use config::{ConfigError, draft, load, parse, summary};
+pub use file::{MAX_BYTES, ReadError, lines, read_stream, read_text};
 pub use map::MapReader;
 pub use node::{Entry, Node, Position, Value};
 pub use reader::Reader;

@@ -7,6 +7,7 @@ use serde_saphyr::granit_parser::{ErrorKind, ScanError};
 
 use super::Position;
 use super::compose::marker;
+use super::file::lines;
 use crate::report::Finding;
 
 /// The finding for a syntax error in `text`.
@@ -70,7 +71,7 @@ fn is_about_quotes(kind: &ErrorKind) -> bool {
 
 /// The first quote up to the line of `before` that starts a text and has no partner on its line.
 fn unclosed_quote(text: &str, before: Position) -> Option<Position> {
-    text.lines()
+    lines(text)
         .zip(1..=before.line)
         .find_map(|(line, number)| open_quote(line).map(|column| Position { line: number, column }))
 }
@@ -102,7 +103,7 @@ fn open_quote(line: &str) -> Option<u32> {
 fn tab_in_indentation(text: &str, near: Position) -> Option<Position> {
     let first = near.line.saturating_sub(1).max(1);
     let lines =
-        text.lines().zip(1..).filter(|(_, number)| (first..=near.line.saturating_add(1)).contains(number));
+        lines(text).zip(1..).filter(|(_, number)| (first..=near.line.saturating_add(1)).contains(number));
     lines.into_iter().find_map(|(line, number)| {
         let blank = |c: &char| matches!(c, ' ' | '\t');
         let column = line.chars().take_while(blank).position(|c| c == '\t')?;
