@@ -11,7 +11,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser};
 
 use crate::commands::Command;
-use crate::printer::Printer;
+use crate::printer::{self, Printer};
 use crate::progress::Progress;
 
 #[derive(Debug, Parser)]
@@ -94,13 +94,17 @@ pub(crate) struct Context {
 pub(crate) struct Refused {
     error: clap::Error,
     format: Format,
+    /// Seconds that stand behind `--wait` as a word of their own.
+    apart: Option<String>,
 }
 
 /// Reads the command line.
 pub(crate) fn parse(arguments: &[OsString]) -> Result<(Context, Command), Refused> {
     let cli = Cli::try_parse_from(arguments).map_err(|error| {
         let json = arguments.iter().any(|argument| argument == "--json");
-        Refused { error, format: if json { Format::Json } else { Format::Text } }
+        let apart = arguments.windows(2).find(|pair| pair[0] == "--wait" && seconds(&pair[1]));
+        let apart = apart.map(|pair| pair[1].to_string_lossy().into_owned());
+        Refused { error, format: if json { Format::Json } else { Format::Text }, apart }
     })?;
     let format = match (cli.globals.json, cli.globals.quiet) {
         (true, _) => Format::Json,
@@ -120,17 +124,31 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<(Context, Command), Refuse
     Ok((context, cli.command))
 }
 
+fn seconds(word: &OsString) -> bool {
+    word.to_str().is_some_and(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 impl Refused {
     /// Says it: help on stdout with 0, a wrong usage on stderr (with `--json` on stdout) with 64.
     pub(crate) fn say(&self) -> Exit {
+        let wait = self
+            .apart
+            .as_ref()
+            .map(|seconds| format!("the seconds are joined to the option: --wait={seconds}"));
         let asked = matches!(self.error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
         if asked || self.format != Format::Json {
             // Nowhere to say it when the stream is closed.
             let _ = self.error.print();
+            if let Some(hint) = wait.filter(|_| !asked) {
+                printer::hint(&hint);
+            }
             return if asked { Exit::Ok } else { Exit::Usage };
         }
-        let failure = Failure::new(Exit::Usage, "usage", sentence(&self.error.to_string()))
-            .with_hint("`bf-admin --help` lists the commands, `bf-admin COMMAND --help` the options of one");
+        let failure = Failure::new(Exit::Usage, "usage", sentence(&self.error.to_string())).with_hint(
+            wait.unwrap_or_else(|| {
+                "`bf-admin --help` lists the commands, `bf-admin COMMAND --help` the options of one".into()
+            }),
+        );
         Printer::new(self.format).finish(Err(failure))
     }
 }

@@ -68,9 +68,14 @@ impl Printer {
 /// Says what is probably not meant, also when quiet.
 pub(crate) fn warning(message: &str, hint: Option<&str>) {
     talk(&format!("warning: {}\n", one_line(message)));
-    if let Some(hint) = hint {
-        talk(&format!("hint: {}\n", one_line(hint)));
+    if let Some(text) = hint {
+        self::hint(text);
     }
+}
+
+/// Says what to do about what was said before.
+pub(crate) fn hint(text: &str) {
+    talk(&format!("hint: {}\n", one_line(text)));
 }
 
 /// Says a finding as a warning, with its place.

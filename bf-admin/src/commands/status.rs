@@ -25,8 +25,12 @@ pub(crate) struct Status {
     #[arg(long)]
     full: bool,
     /// With --full, how many files are read at a time [default: one for each core]
-    #[arg(long, value_name = "N", requires = "full")]
+    #[arg(long, value_name = "N", requires = "full", value_parser = threads)]
     threads: Option<NonZeroUsize>,
+}
+
+fn threads(text: &str) -> Result<NonZeroUsize, &'static str> {
+    text.parse().map_err(|_| "a whole number is needed, 1 or more")
 }
 
 impl Status {

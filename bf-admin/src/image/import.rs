@@ -120,6 +120,10 @@ fn unpinned(reference: &Reference) -> Reference {
 
 fn damaged(path: &Path, error: SifError) -> Failure {
     if let SifError::Io(error) = error {
+        if error.kind() == std::io::ErrorKind::NotFound {
+            let message = format!("there is no file {}", path.display());
+            return Failure::new(Exit::NotFound, "file_not_found", message);
+        }
         return error.into();
     }
     let message = format!("{} cannot be imported: {error}", path.display());
