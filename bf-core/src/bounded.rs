@@ -29,7 +29,8 @@ impl Links {
 ///
 /// # Errors
 /// What is none is [`ErrorKind::InvalidData`]. The message names the path.
-pub fn open(path: &Path, links: Links) -> io::Result<fs_err::File> {
+pub fn open(path: impl AsRef<Path>, links: Links) -> io::Result<fs_err::File> {
+    let path = path.as_ref();
     let opened = fs_err::OpenOptions::new().read(true).custom_flags(links.flags()).open(path);
     regular(path, opened)
 }
@@ -42,7 +43,7 @@ pub(crate) fn regular(path: &Path, opened: io::Result<fs_err::File>) -> io::Resu
     let file = match opened {
         Err(error) => {
             // `fs_err` keeps the number out of reach, so the path is asked again for what it is.
-            let found = std::fs::symlink_metadata(path);
+            let found = fs_err::symlink_metadata(path);
             let is_link = found.as_ref().is_ok_and(std::fs::Metadata::is_symlink);
             return Err(match found {
                 Ok(_) if is_link && loops(&error) => refused("a link"),

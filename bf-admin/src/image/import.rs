@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bf_core::image::Reference;
 use bf_core::image::sif::{self, SifError};
-use bf_core::report::{Exit, Failure};
+use bf_core::report::{Exit, Failure, shell_quoted};
 use bf_core::site::{Layout, LockedImage, is_image_name};
 use nix::unistd::geteuid;
 
@@ -104,7 +104,8 @@ impl Source {
         }
         let shown = self.path.display();
         let message = format!("{shown} belongs to user {owner}, who could change it after it was taken over");
-        let hint = format!("chown -h {} {shown}, if its owner agrees", bf_core::host::user());
+        let (user, file) = (bf_core::host::user(), shell_quoted(&self.path));
+        let hint = format!("chown -h {user} {file}, if its owner agrees");
         Err(Failure::new(Exit::Permission, "not_owner", message).with_hint(hint))
     }
 

@@ -30,12 +30,13 @@ pub(super) fn command(command: &[String]) -> Vec<String> {
 /// A text without credentials: what is before the `@` of an address, and the values of `token=` and its kin.
 pub(super) fn text(text: &str) -> String {
     let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '<' | '>' | '(' | ')' | ',');
-    text.split_inclusive(ends)
-        .map(|word| {
-            let bare = word.trim_end_matches(ends);
-            format!("{}{}", parameters(&credentials(bare)), &word[bare.len()..])
-        })
-        .collect()
+    let mut kept = String::with_capacity(text.len());
+    for word in text.split_inclusive(ends) {
+        let bare = word.trim_end_matches(ends);
+        kept.push_str(&parameters(&credentials(bare)));
+        kept.push_str(&word[bare.len()..]);
+    }
+    kept
 }
 
 /// `https://user:password@host/path`, or the same without a scheme, without what is before the `@`.

@@ -151,7 +151,7 @@ fn refs(folder: &Path) -> BTreeMap<String, String> {
         let name = entry.path().strip_prefix(folder).ok().and_then(Path::to_str);
         let (true, Some(name)) = (entry.file_type().is_file(), name) else { continue };
         let mut commit = String::new();
-        let read = crate::bounded::open(&entry.path(), crate::bounded::Links::Follow)
+        let read = crate::bounded::open(entry.path(), crate::bounded::Links::Follow)
             .and_then(|file| file.take(MAX_REF).read_to_string(&mut commit));
         let commit = commit.trim();
         if read.is_ok() && Revision::parse(name).is_ok() && is_folder_name(commit) {

@@ -122,8 +122,8 @@ mod tests {
             "1:4: error: b\n    1 |   x\n      |    ^\n"
         );
         assert_eq!(
-            shown(Finding::error("a", "b").at(2, 4), "x\r\u{202e}\u{6a21}: \u{578b}\u{e9}"),
-            "2:4: error: b\n    2 |  \u{6a21}: \u{578b}\u{e9}\n      |     ^\n".replace("    ^\n", "    ^\n")
+            shown(Finding::error("a", "b").at(2, 5), "x\r\u{202e}\u{6a21}: \u{578b}\u{e9}"),
+            "2:5: error: b\n    2 |  \u{6a21}: \u{578b}\u{e9}\n      |      ^^^\n"
         );
         let long = "x".repeat(1000);
         assert!(shown(Finding::error("a", "b").at(1, 900), &long).lines().all(|line| line.len() < 140));

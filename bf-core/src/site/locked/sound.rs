@@ -19,7 +19,7 @@ pub(super) fn check(locked: &Locked) -> Result<(), String> {
         name(place, "name", key)?;
         digest(place, "sha256", &image.sha256)?;
         let file = image.sif.strip_prefix("images/").filter(|file| is_name(file, ""));
-        if file.is_none_or(|file| !file.ends_with(".sif")) {
+        if file.and_then(|file| file.strip_suffix(".sif")).is_none() {
             return Err(format!("{place}: the `sif` `{}` is not `images/NAME.sif`", shown(&image.sif)));
         }
         if !is_name(&image.compression, ":") {

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Node, ReadError, Reader, read_text};
-use crate::report::{Exit, Explain, Finding, Severity};
+use crate::report::{Exit, Explain, Finding, Severity, shell_quoted};
 
 /// Why a configuration file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +90,7 @@ impl Explain for ConfigError {
         match self {
             Self::Read(error) => error.hint(),
             Self::Invalid { path, .. } => {
-                Some(format!("`bf-admin validate {}` shows all findings", path.display()))
+                Some(format!("`bf-admin validate {}` shows all findings", shell_quoted(path)))
             }
         }
     }
