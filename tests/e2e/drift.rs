@@ -174,13 +174,20 @@ fn modes_are_named_and_set_again() {
         (blob, 0o644),
         (site.cache().join("models"), 0o775),
         (site.cache().join("bin"), 0o700),
-        (site.cache().join("site.lock"), 0o666),
+        (site.cache().join("site.lock"), 0o664),
         (site.cache().join("audit.jsonl"), 0o644),
         (fs_err::canonicalize(site.cache().join("bin/bf-user")).unwrap(), 0o644),
     ] {
         chmod(&path, mode);
         named_and_repaired(&site, &path, &format!("has mode {mode:04o} instead of 0"));
     }
+    // What everybody could have changed says nothing of what should be there.
+    let lock = site.cache().join("site.lock");
+    chmod(&lock, 0o666);
+    for command in ["status", "setup"] {
+        site.admin([command]).code(77).one_sentence().stderr_contains("site.lock is not trusted");
+    }
+    chmod(&lock, 0o644);
     // Several of one thing are one item.
     chmod(&folder.join("blobs"), 0o700);
     chmod(&folder.join("refs"), 0o700);
