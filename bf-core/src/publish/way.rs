@@ -174,6 +174,7 @@ fn look(
             let what = match fs_err::read_link(path) {
                 Ok(target) => format!("a link to {}", target.display()),
                 Err(_) if metadata.is_dir() => "a folder".into(),
+                Err(_) if wanted == "a file" => "no file".into(),
                 Err(_) => "no folder".into(),
             };
             Err(PublishError::InTheWay { path: path.to_owned(), what, wanted })
