@@ -15,11 +15,13 @@ use crate::{image, session};
 
 /// What the file says, and whether this machine and this version can provide it.
 pub(super) fn findings(text: &str, path: &Path) -> Result<Vec<Finding>, Failure> {
-    let (declared, mut findings) = Declared::draft(text, &std::path::absolute(path)?);
+    let (declared, findings) = Declared::draft(text, &std::path::absolute(path)?);
     let Some(declared) = declared else { return Ok(findings) };
     let root = Reader::new().document(text);
     let layout = Layout::new(&declared.cache_dir);
     let has_cache = declared.cache_dir.is_absolute();
+    let faulty = findings.clone();
+    let mut findings = Vec::new();
     findings.extend(at(root.as_ref(), "group").map_or(Ok(None), |entry| group(entry, &declared))?);
     if has_cache {
         findings.extend(at(root.as_ref(), "cache_dir").and_then(|entry| cache_dir(entry, layout.root())));
@@ -67,6 +69,13 @@ pub(super) fn findings(text: &str, path: &Path) -> Result<Vec<Finding>, Failure>
     findings.extend(images(root.as_ref(), &engines, &declared));
     findings.extend(models(root.as_ref(), &declared));
     findings.extend(readers(root.as_ref(), &layout)?);
+    // What has a fault already says nothing more by having another one for it.
+    let is_new = |finding: &Finding| {
+        finding.line.is_none()
+            || !faulty.iter().any(|first| (first.line, first.column) == (finding.line, finding.column))
+    };
+    findings.retain(is_new);
+    findings.extend(faulty);
     findings.sort_by_key(|finding| (finding.line.is_none(), finding.line, finding.column));
     Ok(findings)
 }
@@ -115,6 +124,9 @@ fn images(root: Option<&Node>, engines: &[Engine], declared: &Declared) -> Vec<F
     let mut files: BTreeMap<String, &Entry> = BTreeMap::new();
     let mut findings = Vec::new();
     for entry in entries(root, "images") {
+        if !matches!(entry.value.value, Value::Map(_) | Value::Null) {
+            continue; // which is said
+        }
         let Some(image) = declared.images.get(&entry.key) else { continue };
         let file = match image::reference(engines, &entry.key, image) {
             Ok(reference) => reference.sif_name(),
