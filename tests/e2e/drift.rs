@@ -642,15 +642,15 @@ fn who_is_not_in_the_group_is_told_before_anything_is_done() {
         fs_err::copy(&path, weights.join(path.file_name().unwrap())).unwrap();
     }
     chmod(&weights, 0o755);
-    let run = |words: &[&str]| {
-        let ids = ["--reuid=54321", "--regid=54321", "--clear-groups"];
+    let run_in = |groups: String, words: &[&str]| {
         bf_test_kit::Program::new("setpriv", site.path())
-            .args(ids)
+            .args(["--reuid=54321", "--regid=54321", &groups])
             .args([tools.join("bf-admin")])
             .args(words)
             .env("HOME", site.path())
             .run()
     };
+    let run = |words: &[&str]| run_in("--clear-groups".into(), words);
     let declare = |more: &str, access: &str| {
         let model = format!("models: [{{repo: {REPO}, path: weights, access: {access}}}]\n");
         site.declare_text(&format!("schema: 1\ncache_dir: cache\n{more}{model}"));
@@ -688,7 +688,9 @@ fn who_is_not_in_the_group_is_told_before_anything_is_done() {
 
     // Who may not look into it is told so, and nothing is wrong for him.
     declare("", "group:daemon");
-    site.admin(["setup"]).code(0);
+    site.admin(["setup"]).code(77).stderr_contains("it belongs to user 54321");
+    let done = run_in(format!("--groups={}", group.gid), &["setup"]);
+    assert_eq!(done.exit, 0, "{done}");
     assert_eq!(mode(&folder), 0o750);
     let gid = std::os::unix::fs::MetadataExt::gid(&fs_err::metadata(&folder).unwrap());
     assert_eq!(gid, group.gid.as_raw());
