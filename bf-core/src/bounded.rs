@@ -5,6 +5,7 @@
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
+use crate::lock::refresh_open;
 use fs_err::os::unix::fs::OpenOptionsExt;
 use nix::libc::{ELOOP, O_CLOEXEC, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK};
 
@@ -55,6 +56,7 @@ pub(crate) fn regular(path: &Path, opened: io::Result<fs_err::File>) -> io::Resu
         }
         Ok(file) => file,
     };
+    refresh_open(file.file()); // a length that this host remembers from before would cut it off
     let found = file.metadata()?;
     if found.is_file() { Ok(file) } else { Err(refused(kind(&found))) }
 }

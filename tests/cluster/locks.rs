@@ -152,7 +152,7 @@ fn one_works_and_the_other_waits_or_is_told_who() {
     assert!(place.is_clean());
 
     // Root is nobody here, and is told whose the cache is.
-    let words = ["bf-admin", "setup", "--site", "/shared/service/second.yaml"];
+    let words = ["bf-admin", "model", "import", "/shared/service/small", "--as", "a/b", "--cache-dir", CACHE];
     let refused = place.cluster.program("root@node1", words).code(77).one_sentence();
     refused.stderr_contains("cannot be changed by root").stderr_contains("run it as blackfish");
 }

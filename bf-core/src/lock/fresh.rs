@@ -50,3 +50,8 @@ pub(super) fn modified(path: &Path) -> io::Result<Moment> {
 pub(crate) fn refresh(path: &Path) {
     let _ = modified(path);
 }
+
+/// The same for an open file.
+pub(crate) fn refresh_open(file: &std::fs::File) {
+    let _ = statx(file, "", AtFlags::EMPTY_PATH | AtFlags::STATX_FORCE_SYNC, StatxFlags::BASIC_STATS);
+}

@@ -58,7 +58,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 pub use error::LockError;
-pub(crate) use fresh::refresh;
+pub(crate) use fresh::{refresh, refresh_open};
 pub use owner::Owner;
 pub use take::{Notice, Patience};
 
