@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use bf_core::audit;
 use bf_core::lock::{LockError, Notice, Owner, SiteGuard};
-use bf_core::publish::{Policy, Publisher, clear_parts, set_mode};
+use bf_core::publish::{Policy, Publisher, clear_parts};
 use bf_core::report::{Exit, Failure};
 use bf_core::site::{Declared, Layout, Part, trusted, trusted_of};
 use nix::errno::Errno;
@@ -217,14 +217,9 @@ fn make_folder(root: &Path, make: Make, policy: Policy) -> io::Result<()> {
     made_in(root, make)?;
     let missing: Vec<&Path> = root.ancestors().take_while(|folder| !folder.exists()).collect();
     for folder in missing.into_iter().rev() {
-        match std::fs::DirBuilder::new().mode(0o755).create(folder) {
-            Ok(()) => {
-                if folder == root {
-                    policy.seal_folder(folder)?;
-                } else {
-                    set_mode(folder, Policy::FOLDER)?;
-                }
-            }
+        let policy = if folder == root { policy } else { Policy { group: None, ..Policy::default() } };
+        match policy.make_folder(folder) {
+            Ok(()) => {}
             // Another run was faster.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => {
@@ -319,6 +314,8 @@ pub(crate) fn policy(declared: Option<&Declared>) -> Result<Policy, Failure> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+
+    use bf_core::publish::set_mode;
 
     use super::*;
     use crate::testing;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use fs_err as fs;
 
-use super::{PublishError, Publisher, clear, left, private_folder, remove};
+use super::{PublishError, Publisher, clear, folder, left, remove};
 use crate::site::{Layout, Part};
 
 /// How long what nobody asked for again is kept.
@@ -44,8 +44,8 @@ impl Publisher<'_> {
         let path = own.join(item);
         clear(self.layout(), &path)?;
         self.guard.check()?;
-        for folder in [&home, &own, &path] {
-            private_folder(folder)?;
+        for private in [&home, &own, &path] {
+            folder::private_below(self.layout().root(), private)?;
         }
         for entry in fs::read_dir(&home)? {
             let entry = entry?;
@@ -67,13 +67,13 @@ impl Publisher<'_> {
         let aside = aside.path().join("left");
         match fs::symlink_metadata(&theirs) {
             Ok(meta) if meta.is_dir() => {
-                fs::rename(&theirs, &aside)?;
+                folder::move_out(self.layout().root(), &theirs, &aside)?;
                 copy(&aside, to)?;
                 left::discard(&aside)?;
                 let _ = std::fs::remove_dir(other); // if that was all
             }
             _ if is_old()? => {
-                fs::rename(other, &aside)?;
+                folder::move_out(self.layout().root(), other, &aside)?;
                 left::discard(&aside)?;
             }
             _ => {}

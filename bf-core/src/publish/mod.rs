@@ -10,6 +10,7 @@
 
 mod acl;
 mod downloads;
+mod folder;
 mod left;
 mod modes;
 mod quarantine;
@@ -56,7 +57,7 @@ impl<'a> Publisher<'a> {
         for part in Part::ALL {
             publisher.folder(&layout.part(part))?;
             let staging = layout.staging(part);
-            private_folder(&staging)?;
+            folder::private_below(layout.root(), &staging)?;
             left::clean(guard, &staging)?;
         }
         guard.check()?;
@@ -92,13 +93,22 @@ impl<'a> Publisher<'a> {
     /// [`PublishError::InTheWay`] when something else than a folder is there, or on the way to it: a link would make us
     /// write somewhere else.
     pub fn folder(&self, path: &Path) -> Result<(), PublishError> {
-        for folder in way::folders(self.layout().root(), path)? {
-            if way::is_folder(&folder)? {
+        let root = self.layout().root();
+        let folders = way::folders(root, path)?;
+        let mut at = folder::root(root)?;
+        for path in folders {
+            let Some(name) = path.file_name() else { continue };
+            if way::is_folder(&path)? {
+                at = folder::enter(&at, name, &path)?;
                 continue;
             }
-            self.visibly(|| fs_err::create_dir(&folder))?;
-            self.policy.seal_folder(&folder)?;
-            flush_parent(&folder)?;
+            self.guard.check()?;
+            let (made, is_new) = self.ours(folder::make(&at, name, &path, self.policy.folder()))?;
+            if is_new {
+                self.policy.seal_open(&made)?;
+                flush_parent(&path)?;
+            }
+            at = made;
         }
         Ok(())
     }
@@ -135,7 +145,7 @@ impl<'a> Publisher<'a> {
         if let Some(parent) = to.parent() {
             self.folder(parent)?;
         }
-        self.visibly(|| fs_err::rename(staged, to))?;
+        self.visibly(|| folder::move_in(self.layout().root(), staged, to))?;
         Ok(flush_parent(to)?)
     }
 
@@ -163,7 +173,7 @@ impl<'a> Publisher<'a> {
         let staged = stage.path().join("link");
         self.ours(fs_err::os::unix::fs::symlink(target, &staged))?;
         self.policy.seal_link(&staged)?;
-        self.visibly(|| fs_err::rename(&staged, at))?;
+        self.visibly(|| folder::move_in(self.layout().root(), &staged, at))?;
         Ok(flush_parent(at)?)
     }
 
@@ -176,7 +186,7 @@ impl<'a> Publisher<'a> {
         }
         let stage = self.stage(part)?;
         let aside: PathBuf = stage.path().join("removed");
-        self.visibly(|| fs_err::rename(path, &aside))?;
+        self.visibly(|| folder::move_out(self.layout().root(), path, &aside))?;
         flush_parent(path)?;
         Ok(remove(&aside)?)
     }
@@ -197,13 +207,16 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Lets the owner into a folder and all folders below it.
-fn open_up(folder: &Path) -> io::Result<()> {
-    set_mode(folder, 0o700)?;
-    for entry in fs_err::read_dir(folder)? {
+/// Lets the owner into a folder and all folders below it. What is removed may be somebody else's, who has it open: no link is followed.
+fn open_up(path: &Path) -> io::Result<()> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
+    let folder = folder::enter(folder::root(parent)?, name, path)?;
+    let own = folder::by_number(&folder);
+    set_mode(&own, 0o700)?;
+    for entry in std::fs::read_dir(&own)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
-            open_up(&entry.path())?;
+            open_up(&own.join(entry.file_name()))?;
         }
     }
     Ok(())

@@ -1,13 +1,16 @@
 //! Modes and group of what is published, and flushing it: set explicitly, whatever the umask.
 
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use nix::unistd::Gid;
+use nix::fcntl::AtFlags;
+use nix::unistd::{Gid, fchownat};
 use walkdir::WalkDir;
 
 use super::acl::remove_acl;
+use super::folder;
 
 /// What is published, which decides the modes of its files. Folders are 0755.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,10 +82,34 @@ impl Policy {
 
     /// Sets mode and group of a folder. The access control list that it was given by the folder above, which would be handed on to all
     /// that is made in it, is taken away.
-    pub fn seal_folder(&self, path: &Path) -> io::Result<()> {
+    fn seal_folder(&self, path: &Path) -> io::Result<()> {
         remove_acl(path)?;
         self.set_group(path)?;
         set_mode(path, self.folder())
+    }
+
+    /// The same of a folder that is open, whatever has its name by now.
+    pub(super) fn seal_open(&self, folder: &OwnedFd) -> io::Result<()> {
+        let own = folder::by_number(folder);
+        remove_acl(&own)?;
+        if self.group.is_some() {
+            fchownat(folder, "", None, self.group, AtFlags::AT_EMPTY_PATH)?;
+        }
+        set_mode(&own, self.folder())
+    }
+
+    /// Makes the folder `path`, with these modes and this group, in a folder that is there. Nobody can put a link in its place meanwhile.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`]: there is something.
+    pub fn make_folder(&self, path: &Path) -> io::Result<()> {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = folder::root(parent.unwrap_or(Path::new(".")))?;
+        let Some(name) = path.file_name() else { return Err(io::ErrorKind::AlreadyExists.into()) };
+        match folder::make(parent, name, path, self.folder())? {
+            (made, true) => self.seal_open(&made),
+            (_, false) => Err(io::ErrorKind::AlreadyExists.into()),
+        }
     }
 
     /// Sets the group of a link, which has no mode.
@@ -115,18 +142,5 @@ pub fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
 
 /// Makes sure that `path` is a folder (not a link to one) that only its owner may enter.
 pub fn private_folder(path: &Path) -> io::Result<()> {
-    match std::fs::DirBuilder::new().mode(0o700).create(path) {
-        Ok(()) => set_mode(path, 0o700),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            let meta = fs_err::symlink_metadata(path)?;
-            if !meta.is_dir() {
-                let message = format!("{} is in the way: it should be a folder", path.display());
-                return Err(io::Error::new(io::ErrorKind::NotADirectory, message));
-            }
-            if meta.permissions().mode() & 0o7777 == 0o700 { Ok(()) } else { set_mode(path, 0o700) }
-        }
-        Err(error) => {
-            Err(io::Error::new(error.kind(), format!("cannot create folder {}: {error}", path.display())))
-        }
-    }
+    folder::private(path)
 }

@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 
 use fs_err as fs;
 
-use super::{PublishError, Publisher, clear, flush_parent, private_folder};
+use super::{PublishError, Publisher, clear, flush_parent, folder};
 use crate::site::{Layout, Part};
 
 impl Publisher<'_> {
@@ -25,10 +25,11 @@ impl Publisher<'_> {
         let aside = stage.path().join("strange");
         let quarantine = home.join(Layout::QUARANTINE);
         clear(self.layout(), &quarantine)?;
-        self.ours(private_folder(&quarantine))?;
+        self.ours(folder::private_below(self.layout().root(), &quarantine))?;
         let to = self.place(part, &quarantine, below)?;
-        self.visibly(|| fs::rename(path, &aside))?;
-        self.visibly(|| fs::rename(&aside, &to))?;
+        let root = self.layout().root();
+        self.visibly(|| folder::move_out(root, path, &aside))?;
+        self.visibly(|| folder::move_in(root, &aside, &to))?;
         flush_parent(path)?;
         flush_parent(&to)?;
         Ok(to)
@@ -36,42 +37,43 @@ impl Publisher<'_> {
 
     /// Where something goes: into the folder of this run, or a new one where something of that name is in it already.
     fn place(&self, part: Part, quarantine: &Path, below: &Path) -> Result<PathBuf, PublishError> {
+        let root = self.layout().root();
         let mut runs = self.quarantined.lock().unwrap_or_else(PoisonError::into_inner);
         let room = |folder: &Path| {
             let to = folder.join(below);
             let is_free =
                 fs::symlink_metadata(&to).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
-            let made = || folders(quarantine, to.parent().unwrap_or(folder));
+            let made = || folders(root, quarantine, to.parent().unwrap_or(folder));
             (is_free && made().is_ok()).then_some(to)
         };
         if let Some(to) = runs.get(&part).and_then(|folder| room(folder)) {
             return Ok(to);
         }
-        let folder = self.ours(free(quarantine))?;
+        let folder = self.ours(free(root, quarantine))?;
         let to = folder.join(below);
-        folders(quarantine, to.parent().unwrap_or(&folder))?;
+        folders(root, quarantine, to.parent().unwrap_or(&folder))?;
         runs.insert(part, folder);
         Ok(to)
     }
 }
 
 /// Makes the folders from `quarantine` to `folder`, for the owner alone.
-fn folders(quarantine: &Path, folder: &Path) -> Result<(), PublishError> {
-    for folder in super::way::folders(quarantine, folder)? {
-        private_folder(&folder)?;
+fn folders(root: &Path, quarantine: &Path, folder: &Path) -> Result<(), PublishError> {
+    for path in super::way::folders(quarantine, folder)? {
+        folder::private_below(root, &path)?;
     }
     Ok(())
 }
 
 /// A new folder for what is found now.
-fn free(quarantine: &Path) -> std::io::Result<PathBuf> {
+fn free(root: &Path, quarantine: &Path) -> std::io::Result<PathBuf> {
     let time: String = crate::host::now().chars().filter(char::is_ascii_alphanumeric).collect();
     let mut number = 1;
     loop {
         let folder = quarantine.join(format!("{time}-{number}"));
         match fs::symlink_metadata(&folder) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                private_folder(&folder)?;
+                folder::private_below(root, &folder)?;
                 return Ok(folder);
             }
             Err(error) => return Err(error),

@@ -3,16 +3,15 @@
 use std::fmt::Write as _;
 use std::fs::Metadata;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use nix::fcntl::{AtFlags, OFlag, open, openat};
-use nix::sys::stat::{Mode, SFlag, fstat};
+use nix::fcntl::AtFlags;
+use nix::sys::stat::{SFlag, fstat};
 use nix::unistd::{Gid, Group, Uid, User, fchownat};
 
 use super::acl::{has_acl, remove_acl};
-use super::{Content, Policy, PublishError, Publisher, set_mode};
+use super::{Content, Policy, PublishError, Publisher, folder, set_mode};
 
 /// The bit that lets new entries of a folder have its group: the site's own choice.
 const SET_GROUP: u32 = 0o2000;
@@ -108,12 +107,11 @@ impl Publisher<'_> {
     /// Sets mode, owner and group of a path in the cache: of itself, never of what a link leads to.
     ///
     /// # Errors
-    /// A link on the way, and a file that has a second name, which may be outside of the cache.
+    /// [`PublishError::Outside`], a link on the way, and a file that has a second name, which may be outside of the cache.
     pub fn repair(&self, path: &Path, access: Access) -> Result<(), PublishError> {
         let root = self.layout().root();
-        let below = path
-            .strip_prefix(root)
-            .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "not a path of the cache"))?;
+        super::way::below(root, path)?;
+        let below = path.strip_prefix(root).unwrap_or(path);
         self.visibly(|| {
             set(root, below, access).map_err(|error| {
                 io::Error::new(error.kind(), format!("cannot change {}: {error}", path.display()))
@@ -122,24 +120,24 @@ impl Publisher<'_> {
     }
 }
 
+/// Bits that a mode may have: what runs as its owner or group is never made, and only a folder hands its group on, or is sticky.
+fn allowed(kind: SFlag) -> u32 {
+    if kind == SFlag::S_IFDIR { 0o3777 } else { 0o777 }
+}
+
 fn set(root: &Path, below: &Path, access: Access) -> io::Result<()> {
-    let way = OFlag::O_PATH | OFlag::O_CLOEXEC;
-    let mut at: OwnedFd = open(root, way | OFlag::O_DIRECTORY, Mode::empty())?;
     // From folder to folder: nobody can put a link in our way meanwhile.
-    let mut parts = below.components().peekable();
-    while let Some(part) = parts.next() {
-        let folder = if parts.peek().is_some() { OFlag::O_DIRECTORY } else { OFlag::empty() };
-        at = openat(&at, part.as_os_str(), way | OFlag::O_NOFOLLOW | folder, Mode::empty())?;
-    }
+    let at = folder::open_below(root, below)?;
     let stat = fstat(&at)?;
     let kind = SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits());
     if kind == SFlag::S_IFREG && stat.st_nlink > 1 {
         return Err(io::Error::other("it has a second name, which may be outside of the cache"));
     }
-    let link = format!("/proc/self/fd/{}", at.as_raw_fd());
-    let own = Path::new(&link);
-    let mode = access.mode.filter(|_| kind != SFlag::S_IFLNK);
+    let own = &folder::by_number(&at);
+    let mode = access.mode.filter(|_| kind != SFlag::S_IFLNK).map(|mode| mode & allowed(kind));
     let is = stat.st_mode & 0o7777;
+    // A mode that was not looked at may have what nothing in a cache needs: it must not come into other hands with it.
+    let mode = mode.or_else(|| Some(is & allowed(kind)).filter(|less| kind != SFlag::S_IFLNK && *less != is));
     // What is to be closed is closed first: if the rest fails, nobody reads it meanwhile.
     if let Some(less) = mode.map(|wanted| is & wanted).filter(|less| *less != is) {
         set_mode(own, less)?;
@@ -210,6 +208,26 @@ mod tests {
         assert!(error.to_string().contains("second name"), "{error}");
         publisher.repair(outside.path(), access).unwrap_err();
         assert_eq!(fs_err::metadata(&theirs).unwrap().permissions().mode() & 0o7777, 0o600);
+    }
+
+    #[test]
+    fn nothing_comes_into_other_hands_as_a_program_that_runs_as_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, folder) = (dir.path().join("file"), dir.path().join("folder"));
+        let mode = |path: &Path| fs_err::metadata(path).unwrap().permissions().mode() & 0o7777;
+        for wanted in [Some(0o6755), None] {
+            fs_err::write(&file, "").unwrap();
+            set_mode(&file, 0o6755).unwrap();
+            let owner = Some(nix::unistd::geteuid().as_raw());
+            set(dir.path(), Path::new("file"), Access { mode: wanted, owner, ..Access::default() }).unwrap();
+            assert_eq!(mode(&file), 0o755, "{wanted:?}");
+        }
+        fs_err::create_dir(&folder).unwrap();
+        set(dir.path(), Path::new("folder"), Access { mode: Some(0o6755), ..Access::default() }).unwrap();
+        assert_eq!(mode(&folder), 0o2755);
+        for path in ["../file", "a/../../file"] {
+            set(dir.path(), Path::new(path), Access::default()).unwrap_err();
+        }
     }
 
     #[test]
