@@ -6,22 +6,26 @@ mod viewer;
 
 pub use offer::{For, Offer};
 pub use viewer::Viewer;
+use viewer::lets_others_write;
 
+use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Uid, User, geteuid};
 use serde::Serialize;
-use walkdir::{DirEntry, WalkDir};
+use walkdir::WalkDir;
 
 use crate::publish::{Access, has_acl};
+use crate::report::shell_quoted;
 use crate::site::Layout;
 
 /// One path whose permissions are not as they should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// Absolute path.
+    #[serde(serialize_with = "crate::report::lossy::path")]
     pub path: PathBuf,
     /// The permission bits it has, as `0750`.
     pub mode: String,
@@ -79,59 +83,102 @@ pub fn check(layout: &Layout, offer: &Offer) -> io::Result<Vec<Problem>> {
     let owner = fs_err::metadata(&real)?.uid();
     let mut entries = WalkDir::new(layout.root()).follow_links(false).sort_by_file_name().into_iter();
     while let Some(entry) = entries.next() {
-        let entry = match entry {
-            Ok(entry) => entry,
+        let looked = entry.and_then(|entry| Ok((entry.metadata()?, entry)));
+        let (metadata, entry) = match looked {
+            Ok(looked) => looked,
             Err(error) => {
-                let path = error.path().unwrap_or(layout.root()).to_owned();
-                let kind = error.io_error().map(io::Error::kind);
-                let who = audience(layout, offer, &path);
-                if kind == Some(io::ErrorKind::PermissionDenied)
-                    && matches!(who, Audience::Group | Audience::Unknown)
-                {
-                    continue; // it is not for whoever looks
-                }
-                problems.push(Problem {
-                    message: format!("cannot be looked into: {error}"),
-                    hint: format!("run it as {}, who owns the cache", name(owner)),
-                    mode: "?".into(),
-                    path,
-                    above_cache: false,
-                    mend: Access::default(),
-                });
+                problems.extend(unseen(layout, offer, owner, &error));
                 continue;
             }
         };
         let who = audience(layout, offer, entry.path());
-        problems.extend(stranger(&entry, owner)?);
-        if entry.path_is_symlink() {
-            problems.extend(foreign_link(entry.path(), &real)); // links have no permissions of their own
+        let strange = stranger(entry.path(), &metadata, owner);
+        if metadata.is_symlink() {
+            // Links have no permissions of their own.
+            problems.extend(strange.or_else(|| foreign_link(entry.path(), &real)));
             continue;
         }
-        problems.extend(entry_problem(&entry, who)?);
-        if who == Audience::Owner && entry.file_type().is_dir() {
-            entries.skip_current_dir(); // what is in a closed folder is nobody's concern
+        let own = entry_problem(entry.path(), &metadata, who);
+        problems.extend(match (strange, own) {
+            // It is not ours, and its owner would have it as he likes: nothing is set.
+            (Some(strange), Some(own)) => {
+                Some(Problem { message: format!("{}, and {}", strange.message, own.message), ..strange })
+            }
+            (strange, own) => strange.or(own),
+        });
+        if who == Audience::Owner && metadata.is_dir() {
+            problems.extend(programs_of_others(entry.path(), owner));
+            entries.skip_current_dir(); // what else is in a closed folder is nobody's concern
         }
     }
     Ok(problems)
+}
+
+/// What cannot be looked at: a problem, unless it is gone by now, or not for whoever looks.
+fn unseen(layout: &Layout, offer: &Offer, owner: u32, error: &walkdir::Error) -> Option<Problem> {
+    let path = error.path().unwrap_or(layout.root()).to_owned();
+    let who = audience(layout, offer, &path);
+    let hint = match error.io_error().map(io::Error::kind) {
+        Some(io::ErrorKind::NotFound) => return None,
+        Some(io::ErrorKind::PermissionDenied) if matches!(who, Audience::Group | Audience::Unknown) => {
+            return None;
+        }
+        Some(io::ErrorKind::PermissionDenied) => format!("run it as {}, who owns the cache", name(owner)),
+        _ => "find out who made it, and remove it".into(),
+    };
+    Some(Problem {
+        message: format!("cannot be looked into: {}", kind_of(error)),
+        hint,
+        mode: "?".into(),
+        path,
+        above_cache: false,
+        mend: Access::default(),
+    })
+}
+
+/// Why a walk could not go on, without the path, which may be thousands of characters long.
+fn kind_of(error: &walkdir::Error) -> String {
+    error.io_error().map_or_else(|| "it leads to itself".into(), |error| error.kind().to_string())
+}
+
+/// The files in a closed folder that run as somebody else. Nobody reaches them there, until something of it is moved.
+fn programs_of_others(folder: &Path, owner: u32) -> Vec<Problem> {
+    let below = WalkDir::new(folder).min_depth(1).follow_links(false).sort_by_file_name();
+    let looked = below.into_iter().flatten().filter_map(|entry| Some((entry.metadata().ok()?, entry)));
+    let found = looked.filter(|(metadata, _)| metadata.is_file() && metadata.mode() & RUNS_AS != 0);
+    found
+        .map(|(metadata, entry)| {
+            let mode = metadata.mode() & 0o7777;
+            let is_strange = stranger(entry.path(), &metadata, owner).is_some();
+            Problem {
+                path: entry.path().to_owned(),
+                mode: format!("{mode:04o}"),
+                message: RUNS.into(),
+                hint: if is_strange { adopt(entry.path()) } else { FIX.into() },
+                above_cache: false,
+                mend: Access { mode: Some(mode & !RUNS_AS).filter(|_| !is_strange), ..Access::default() },
+            }
+        })
+        .collect()
 }
 
 /// What one user cannot read of what a cache offers him, with every folder on the way to it.
 pub fn check_as(layout: &Layout, offer: &Offer, viewer: &Viewer) -> io::Result<Vec<Problem>> {
     let mut problems = Vec::new();
     let real = fs_err::canonicalize(layout.root())?;
-    let problem =
-        |path: &Path, metadata: &std::fs::Metadata, what: &str, hint: String, above_cache| Problem {
-            path: path.to_owned(),
-            mode: format!("{:04o}", metadata.mode() & 0o7777),
-            message: format!("{} {what}", viewer.name),
-            hint,
-            above_cache,
-            mend: Access::default(),
-        };
+    let owner = fs_err::metadata(&real)?.uid();
+    let problem = |path: &Path, metadata: &Metadata, what: &str, hint: String, above_cache| Problem {
+        path: path.to_owned(),
+        mode: format!("{:04o}", metadata.mode() & 0o7777),
+        message: format!("{} {what}", viewer.name),
+        hint,
+        above_cache,
+        mend: Access::default(),
+    };
     for folder in real.ancestors().skip(1) {
         let metadata = fs_err::metadata(folder)?;
         if !viewer.may_pass(folder, &metadata) {
-            let hint = format!("if that is meant to change: chmod o+x {}", folder.display());
+            let hint = format!("if that is meant to change: chmod o+x {}", shell_quoted(folder));
             problems.push(problem(
                 folder,
                 &metadata,
@@ -143,11 +190,17 @@ pub fn check_as(layout: &Layout, offer: &Offer, viewer: &Viewer) -> io::Result<V
     }
     let mut entries = WalkDir::new(layout.root()).follow_links(false).sort_by_file_name().into_iter();
     while let Some(entry) = entries.next() {
-        let entry = entry.map_err(io::Error::from)?;
-        if entry.path_is_symlink() {
+        let (metadata, entry) = match entry.and_then(|entry| Ok((entry.metadata()?, entry))) {
+            Ok(looked) => looked,
+            Err(error) => {
+                // What whoever asks may not look into himself he cannot tell about.
+                problems.extend(unseen(layout, offer, owner, &error));
+                continue;
+            }
+        };
+        if metadata.is_symlink() {
             continue; // what it leads to is looked at itself, or is no part of the cache
         }
-        let metadata = entry.metadata().map_err(io::Error::from)?;
         let who = audience(layout, offer, entry.path());
         let is_his = match who {
             Audience::Everybody => true,
@@ -162,10 +215,10 @@ pub fn check_as(layout: &Layout, offer: &Offer, viewer: &Viewer) -> io::Result<V
                 (false, false) => "cannot read it",
                 (false, true) => "cannot run it",
             };
-            let hint = if entry_problem(&entry, who)?.is_some() || !may_run {
+            let hint = if entry_problem(entry.path(), &metadata, who).is_some() || !may_run {
                 FIX.to_owned()
             } else {
-                format!("`getfacl {}` shows who may", entry.path().display())
+                format!("`getfacl {}` shows who may", shell_quoted(entry.path()))
             };
             problems.push(problem(entry.path(), &metadata, what, hint, false));
         }
@@ -187,7 +240,7 @@ pub fn parents(cache: &Path) -> io::Result<Vec<Problem>> {
                 path: folder.to_owned(),
                 mode: format!("{mode:04o}"),
                 message: "does not let everybody through, so other users cannot reach the cache".into(),
-                hint: format!("if that is meant to change: chmod o+x {}", folder.display()),
+                hint: format!("if that is meant to change: chmod o+x {}", shell_quoted(folder)),
                 above_cache: true,
                 mend: Access::default(),
             });
@@ -196,21 +249,29 @@ pub fn parents(cache: &Path) -> io::Result<Vec<Problem>> {
     Ok(problems)
 }
 
-/// What belongs to neither root, nor the cache's owner, nor whoever runs this, can be changed behind their backs.
-fn stranger(entry: &DirEntry, cache_owner: u32) -> io::Result<Option<Problem>> {
-    let metadata = entry.metadata().map_err(io::Error::other)?;
+/// What belongs to neither root, nor the cache's owner, nor whoever runs this, can be changed behind their backs. Given to the owner it
+/// would be believed, whatever is in it: that nobody does for him.
+fn stranger(path: &Path, metadata: &Metadata, cache_owner: u32) -> Option<Problem> {
     let owner = metadata.uid();
     if owner == 0 || owner == cache_owner || owner == geteuid().as_raw() {
-        return Ok(None);
+        return None;
     }
-    Ok(Some(Problem {
-        path: entry.path().to_owned(),
+    Some(Problem {
+        path: path.to_owned(),
         mode: format!("{:04o}", metadata.mode() & 0o7777),
         message: format!("belongs to {}, not to the cache's owner {}", name(owner), name(cache_owner)),
-        hint: FIX.into(),
+        hint: adopt(path),
         above_cache: false,
-        mend: Access { owner: Some(cache_owner), ..Access::default() },
-    }))
+        mend: Access::default(),
+    })
+}
+
+/// What is to be done about what somebody else put there.
+fn adopt(path: &Path) -> String {
+    let path = shell_quoted(path);
+    format!(
+        "it is left as it is: find out who put it there, then `rm -r {path}`, or put a copy of your own in its place"
+    )
 }
 
 /// A user's name, or the number of one that has none.
@@ -231,7 +292,7 @@ fn foreign_link(link: &Path, root: &Path) -> Option<Problem> {
         path: link.to_owned(),
         mode: "link".into(),
         message,
-        hint: format!("rm {}", link.display()),
+        hint: format!("rm {}", shell_quoted(link)),
         above_cache: false,
         mend: Access::default(),
     })
@@ -240,21 +301,27 @@ fn foreign_link(link: &Path, root: &Path) -> Option<Problem> {
 /// Bits with which a file runs as somebody else: nothing in a cache needs them. Folders may hand their group on.
 const RUNS_AS: u32 = 0o6000;
 
-fn entry_problem(entry: &DirEntry, who: Audience) -> io::Result<Option<Problem>> {
-    let mode = entry.metadata().map_err(io::Error::other)?.mode() & 0o7777;
-    let is_dir = entry.file_type().is_dir();
+const RUNS: &str = "runs as its owner or group, whoever runs it";
+
+fn entry_problem(path: &Path, metadata: &Metadata, who: Audience) -> Option<Problem> {
+    let mode = metadata.mode() & 0o7777;
+    let is_dir = metadata.is_dir();
     let (needed, forbidden) = match (who, is_dir) {
         (Audience::Everybody, true) => (0o555, 0o002),
         (Audience::Everybody, false) => (0o444, 0o002 | RUNS_AS),
         (Audience::Unknown, true) => (0o000, 0o002),
         (Audience::Unknown, false) => (0o000, 0o002 | RUNS_AS),
-        (Audience::Owner, _) => (0o000, 0o077),
-        (Audience::OwnerAndGroup, _) => (0o000, 0o027),
+        (Audience::Owner, true) => (0o000, 0o077),
+        (Audience::Owner, false) => (0o000, 0o077 | RUNS_AS),
+        (Audience::OwnerAndGroup, true) => (0o000, 0o027),
+        (Audience::OwnerAndGroup, false) => (0o000, 0o027 | RUNS_AS),
         (Audience::Group, true) => (0o550, 0o007),
         (Audience::Group, false) => (0o440, 0o007 | RUNS_AS),
     };
-    // A list may take rights away from one who has them by the mode, and give some to one who has none.
-    let acl = matches!(who, Audience::Everybody | Audience::Group) && has_acl(entry.path());
+    // A list may take rights away from one who has them by the mode, and give some to one who has none. What nobody declares may have one
+    // that lets others read: that is as its owner has it.
+    let lets_write = lets_others_write(path);
+    let acl = lets_write || who != Audience::Unknown && has_acl(path);
     let message = if mode & needed != needed {
         match (who, is_dir) {
             (Audience::Group, true) => "cannot be entered and listed by its group",
@@ -263,26 +330,30 @@ fn entry_problem(entry: &DirEntry, who: Audience) -> io::Result<Option<Problem>>
             (_, false) => "cannot be read by everybody",
         }
     } else if mode & forbidden & RUNS_AS != 0 {
-        "runs as its owner or group, whoever runs it"
+        RUNS
     } else if mode & forbidden != 0 {
         match who {
             Audience::Everybody | Audience::Unknown => "can be written by everybody",
             _ => "is open to others",
         }
+    } else if lets_write {
+        "has an access control list that lets others write"
     } else if acl {
         "has an access control list"
     } else {
-        return Ok(None);
+        return None;
     };
+    // With a list, the bits of the group are what it lets through at most, and would be the group's own without it.
+    let forbidden = if lets_write { forbidden | 0o020 } else { forbidden };
     let wanted = (mode | needed | if is_dir && needed != 0 { 0o700 } else { 0 }) & !forbidden;
-    Ok(Some(Problem {
-        path: entry.path().to_owned(),
+    Some(Problem {
+        path: path.to_owned(),
         mode: format!("{mode:04o}"),
         message: message.into(),
         hint: FIX.into(),
         above_cache: false,
         mend: Access { mode: Some(wanted).filter(|wanted| *wanted != mode), acl, ..Access::default() },
-    }))
+    })
 }
 
 #[cfg(test)]
@@ -410,12 +481,89 @@ mod tests {
             ]
         );
         if geteuid().is_root() {
+            chmod(&cache.join("file"), 0o4777);
             std::os::unix::fs::lchown(cache.join("file"), Some(54_321), None).unwrap();
+            chmod(&cache.join("file"), 0o4777);
             assert!(
                 found()[0].starts_with("file: belongs to 54321, not to the cache's owner "),
                 "{:?}",
                 found()
             );
+            assert!(
+                found()[0].ends_with(", and runs as its owner or group, whoever runs it"),
+                "{:?}",
+                found()
+            );
+            let theirs = check(&layout, &Offer::of_layout(&layout)).unwrap();
+            let theirs: Vec<&Problem> =
+                theirs.iter().filter(|problem| problem.path.ends_with("file")).collect();
+            assert!(
+                matches!(&theirs[..], [one] if one.mend.is_empty() && one.hint.starts_with("it is left"))
+            );
+        }
+    }
+
+    #[test]
+    fn what_runs_as_others_and_what_lists_let_them_write_is_found_wherever_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path().join("cache"));
+        let hidden = layout.models().join(".quarantine/deep");
+        fs_err::create_dir_all(&hidden).unwrap();
+        chmod(layout.root(), 0o755);
+        chmod(&layout.models(), 0o755);
+        chmod(&layout.models().join(".quarantine"), 0o700);
+        let other = layout.root().join("other");
+        fs_err::create_dir(&other).unwrap();
+        chmod(&other, 0o755);
+        for file in [hidden.join("tool"), layout.audit(), other.join("tool")] {
+            fs_err::write(&file, "").unwrap();
+            chmod(&file, 0o2700);
+        }
+        let found = || -> Vec<Problem> {
+            let found = check(&layout, &Offer::of_layout(&layout)).unwrap();
+            found.into_iter().filter(|problem| !problem.above_cache).collect()
+        };
+        assert_eq!(found().len(), 3, "{:?}", found());
+        assert!(
+            found().iter().all(|problem| problem.message == RUNS && problem.mend.mode == Some(0o700)),
+            "{:?}",
+            found()
+        );
+        for problem in found() {
+            chmod(&problem.path, problem.mend.mode.unwrap());
+        }
+        assert_eq!(found(), []);
+        for hand_down in [false, true] {
+            if crate::publish::give_acl(&other, hand_down, 65_534, 7) {
+                let found = found();
+                assert!(found[0].message.ends_with("lets others write") && found[0].mend.acl, "{found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_does_not_hide_the_rest() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path().join("cache"));
+        fs_err::create_dir_all(layout.root().join("z")).unwrap();
+        chmod(layout.root(), 0o755);
+        chmod(&layout.root().join("z"), 0o777);
+        // Deeper than a path may be long.
+        let mut at =
+            nix::fcntl::open(layout.root(), nix::fcntl::OFlag::O_PATH, nix::sys::stat::Mode::empty())
+                .unwrap();
+        let name = "d".repeat(200);
+        for _ in 0..25 {
+            let mode = nix::sys::stat::Mode::from_bits_truncate(0o755);
+            nix::sys::stat::mkdirat(&at, name.as_str(), mode).unwrap();
+            let flags = nix::fcntl::OFlag::O_PATH;
+            at = nix::fcntl::openat(&at, name.as_str(), flags, nix::sys::stat::Mode::empty()).unwrap();
+        }
+        let found = check(&layout, &Offer::of_layout(&layout)).unwrap();
+        assert!(found.iter().any(|problem| problem.message.starts_with("cannot be looked into")));
+        assert!(found.iter().any(|problem| problem.path.ends_with("z")));
+        if let Some(viewer) = Viewer::named("nobody").unwrap() {
+            check_as(&layout, &Offer::of_layout(&layout), &viewer).unwrap();
         }
     }
 }

@@ -7,10 +7,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::unistd::{User, getgrouplist};
+use rustix::io::Errno;
 
-use crate::publish::ACL;
+use crate::publish::{ACL, HANDED_DOWN};
 
 const READ: u32 = 4;
+const WRITE: u32 = 2;
 const ENTER: u32 = 1;
 
 /// A user whose access is told beforehand.
@@ -100,9 +102,29 @@ const OTHER: u16 = 0x20;
 
 /// The ACL of a path, if it has one.
 fn acl(path: &Path) -> Option<Vec<Entry>> {
-    let mut bytes = [0_u8; 4096];
-    let length = rustix::fs::lgetxattr(path, ACL, &mut bytes[..]).ok()?;
-    parse(bytes.get(..length)?)
+    list(path, ACL)
+}
+
+fn list(path: &Path, name: &str) -> Option<Vec<Entry>> {
+    let mut bytes = [0_u8; 1024];
+    match rustix::fs::lgetxattr(path, name, &mut bytes[..]) {
+        Ok(length) => parse(bytes.get(..length)?),
+        Err(Errno::RANGE) => {
+            // As long as the kernel lets an attribute be.
+            let mut bytes = vec![0_u8; 1 << 16];
+            let length = rustix::fs::lgetxattr(path, name, &mut bytes[..]).ok()?;
+            parse(bytes.get(..length)?)
+        }
+        Err(_) => None,
+    }
+}
+
+/// Whether an ACL of a path, or the one that it hands down, lets a named user or group write.
+pub(super) fn lets_others_write(path: &Path) -> bool {
+    [ACL, HANDED_DOWN].iter().filter_map(|name| list(path, name)).any(|acl| {
+        let mask = acl.iter().find(|(tag, ..)| *tag == MASK).map_or(7, |(_, bits, _)| *bits);
+        acl.iter().any(|(tag, bits, _)| matches!(*tag, USER | GROUP) && bits & mask & WRITE != 0)
+    })
 }
 
 /// Version 2 of the kernel's form: a number, then eight bytes for each line.

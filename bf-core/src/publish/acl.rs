@@ -9,7 +9,7 @@ use rustix::io::Errno;
 /// The attribute with the list of a path.
 pub(crate) const ACCESS: &str = "system.posix_acl_access";
 /// The attribute with the list that what is made in a folder gets.
-const DEFAULT: &str = "system.posix_acl_default";
+pub(crate) const DEFAULT: &str = "system.posix_acl_default";
 
 /// Whether a file or folder has an access control list, or hands one down. A link is not followed, and has none. Where the filesystem
 /// has none, or nobody may ask, there is none.

@@ -18,10 +18,10 @@ mod repair;
 mod stage;
 mod way;
 
-pub(crate) use acl::ACCESS as ACL;
 pub use acl::has_acl;
 #[cfg(test)]
 pub(crate) use acl::testing::give as give_acl;
+pub(crate) use acl::{ACCESS as ACL, DEFAULT as HANDED_DOWN};
 pub use downloads::Downloads;
 pub use modes::{Content, Policy, private_folder, set_mode};
 pub use repair::Access;
