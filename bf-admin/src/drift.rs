@@ -8,9 +8,10 @@ mod mend;
 mod model;
 mod parts;
 mod readers;
+mod vouched;
 
-pub(crate) use audit::{audit, grouped};
-pub(crate) use mend::mend;
+pub(crate) use audit::{audit, grouped, in_doubt};
+pub(crate) use mend::{mend, set};
 pub(crate) use readers::{Aim, Closed, Readers, offer};
 
 use std::path::{Path, PathBuf};

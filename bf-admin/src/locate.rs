@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use bf_core::report::{Exit, Explain, Failure};
-use bf_core::site::{self, Declared, Layout, SiteError, trusted, trusted_of};
+use bf_core::site::{self, Declared, Layout, Locked, SiteError, trusted, trusted_of};
 use nix::unistd::geteuid;
 
 use crate::cli::Context;
@@ -188,6 +188,25 @@ pub(crate) fn declared_in(layout: &Layout) -> Result<Option<Declared>, Failure> 
     }
     trusted(layout.root(), &path)?;
     Ok(Some(Declared::load(&path)?.0))
+}
+
+/// What the cache itself says: its copy of site.yaml, and site.lock.
+#[derive(Debug)]
+pub(crate) enum Own {
+    /// As they are.
+    Believed(Option<Declared>, Locked),
+    /// Somebody else could have written them: why they are not followed.
+    Doubtful(Failure),
+}
+
+/// Reads what the cache says of itself, for who looks at its permissions: what is wrong with those of the two is a finding.
+pub(crate) fn own(layout: &Layout) -> Result<Own, Failure> {
+    let read = || -> Result<_, Failure> { Ok((declared_in(layout)?, Locked::load(layout)?)) };
+    match read() {
+        Ok((declared, locked)) => Ok(Own::Believed(declared, locked)),
+        Err(failure) if failure.code == "not_trusted" => Ok(Own::Doubtful(failure)),
+        Err(failure) => Err(failure),
+    }
 }
 
 /// Refuses what can be no cache, by its real path: the root of the filesystem, and what is no folder.

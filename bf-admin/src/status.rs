@@ -53,9 +53,13 @@ pub(crate) struct Item {
     /// Why.
     pub(crate) detail: String,
     /// Where it is, or should be.
+    #[serde(serialize_with = "bf_core::report::lossy::path")]
     pub(crate) path: PathBuf,
     /// What mends it.
     pub(crate) hint: Option<String>,
+    /// All that is wrong with it, where `detail` names only the first of several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) faults: Vec<Told>,
     /// Why it does not count, whatever its state: what this version cannot provide must not keep a site from ever being in sync.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<Skip>,
@@ -74,6 +78,16 @@ impl Item {
         }
         self
     }
+}
+
+/// One of several faults of a thing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Told {
+    /// Where.
+    #[serde(serialize_with = "bf_core::report::lossy::path")]
+    pub(crate) path: PathBuf,
+    /// What, as the rest of a sentence that begins with the path.
+    pub(crate) message: String,
 }
 
 /// The whole cache.
@@ -171,7 +185,16 @@ fn item(
     state: State,
     detail: impl Into<String>,
 ) -> Item {
-    Item { kind, name: name.into(), state, detail: detail.into(), path, hint: None, reason: None }
+    Item {
+        kind,
+        name: name.into(),
+        state,
+        detail: detail.into(),
+        path,
+        hint: None,
+        faults: Vec::new(),
+        reason: None,
+    }
 }
 
 fn specs(layout: &Layout, present: &Present) -> Item {
@@ -312,8 +335,10 @@ fn drifts(items: &mut Vec<Item>, site: &Site, locked: &Locked) -> Result<Vec<Dri
     let drifts = drift::gather(layout, declared, locked, policy, &[], Aim::Declared)?;
     for drift in &drifts {
         let path = drift.faults.first().map_or_else(|| layout.root().to_owned(), |fault| fault.path.clone());
-        let one = item(drift.kind, &drift.name, path, State::Drifted, drift.detail(layout))
-            .mended_by(|| setup(Depth::Quick));
+        let told = |fault: &drift::Fault| Told { path: fault.path.clone(), message: fault.what.clone() };
+        let faults = drift.faults.iter().map(told).collect();
+        let one = item(drift.kind, &drift.name, path, State::Drifted, drift.detail(layout));
+        let one = Item { faults, ..one }.mended_by(|| setup(Depth::Quick));
         // Of the toolkit there is an item for each architecture.
         let is_it = |item: &Item| {
             drift.is_of(item.kind, &item.name) || item.kind == "toolkit" && item.kind == drift.kind
@@ -352,6 +377,11 @@ fn permissions(items: &mut Vec<Item>, site: &Site, locked: &Locked, drifts: &[Dr
         let path = group.first.path.clone();
         items.push(Item {
             hint: Some(group.hint()),
+            faults: group
+                .all
+                .iter()
+                .map(|problem| Told { path: problem.path.clone(), message: problem.message.clone() })
+                .collect(),
             ..item("permissions", name, path, State::Drifted, detail)
         });
     }

@@ -306,6 +306,23 @@ fn strange_files_are_moved_away_and_not_lost() {
     assert_eq!(off_all(&site), Vec::<String>::new());
     assert_eq!(site.admin(["setup", "--json"]).code(0).json()["changed"], 0);
     assert!(other.exists() && earlier.join("weights").exists());
+    // What somebody else made is no earlier revision, nor is a name for one.
+    if nix::unistd::geteuid().is_root() {
+        let evil = folder.join("snapshots").join("e".repeat(40));
+        fs_err::create_dir(&evil).unwrap();
+        fs_err::write(evil.join("model.py"), "").unwrap();
+        fs_err::write(folder.join("refs/evil"), "e".repeat(40)).unwrap();
+        for path in [&evil, &evil.join("model.py"), &folder.join("refs/evil"), &folder.join("blobs/old")] {
+            std::os::unix::fs::lchown(path, Some(54_321), None).unwrap();
+        }
+        let status = site.admin(["status", "--json"]).code(2).json();
+        let items = status["items"].as_array().unwrap().iter();
+        let model =
+            items.filter(|item| item["kind"] == "model" && item["state"] == "drifted").next().unwrap();
+        assert_eq!(model["faults"].as_array().unwrap().len(), 3, "{model}");
+        site.admin(["setup"]).code(0);
+        assert!(!evil.exists() && !folder.join("refs/evil").exists());
+    }
 }
 
 #[test]
@@ -729,6 +746,80 @@ fn what_cannot_be_reached_and_odd_bits_of_the_cache_are_not_in_sync() {
     site.admin(["permissions", "check"]).code(2).stdout_contains("has mode 4755 instead of 0755");
     site.admin(["permissions", "fix"]).code(0);
     site.admin(["permissions", "check"]).code(0);
+}
+
+#[test]
+fn what_a_stranger_put_there_is_left_and_the_rest_is_set() {
+    if !nix::unistd::geteuid().is_root() {
+        skip!("needs root, to give things away");
+    }
+    let site = or_skip!(site_without_source());
+    let tool = site.cache().join("tool");
+    fs_err::copy("/usr/bin/id", &tool).unwrap();
+    let (_, weights) = snapshot(&site);
+    let blob = fs_err::canonicalize(&weights).unwrap();
+    let right = fs_err::read(&blob).unwrap();
+    let second = site.cache().join("templates/second");
+    fs_err::create_dir(site.cache().join("templates")).unwrap();
+    fs_err::write(&second, "").unwrap();
+    fs_err::hard_link(&second, site.path().join("second")).unwrap();
+    fs_err::write(&blob, vec![b'x'; right.len()]).unwrap();
+    for path in [&tool, &blob] {
+        std::os::unix::fs::lchown(path, Some(54_321), Some(60)).unwrap();
+    }
+    chmod(&tool, 0o4777);
+    chmod(&second, 0o666);
+    chmod(&site.cache().join("bin"), 0o700);
+    site.admin(["permissions", "check"]).code(2).stdout_contains("runs as its owner or group");
+    let told = site.admin(["permissions", "fix"]).code(1);
+    let told = told.stderr_contains("tool belongs to 54321").stderr_contains("second name");
+    told.stderr_contains("has not the bytes of site.lock");
+    let owner = |path: &Path| std::os::unix::fs::MetadataExt::uid(&fs_err::metadata(path).unwrap());
+    assert_eq!((owner(&tool), mode(&tool)), (54_321, 0o4777));
+    assert_eq!(owner(&blob), 54_321);
+    assert_eq!(mode(&site.cache().join("bin")), 0o755);
+    fs_err::remove_file(site.path().join("second")).unwrap();
+    fs_err::write(&blob, right).unwrap();
+    site.admin(["permissions", "fix"]).code(2);
+    assert_eq!((owner(&blob), mode(&second)), (0, 0o664));
+    // Of root's own file nothing stays either.
+    std::os::unix::fs::lchown(&tool, Some(0), Some(0)).unwrap();
+    chmod(&tool, 0o6777);
+    site.admin(["permissions", "fix"]).code(0);
+    assert_eq!(mode(&tool), 0o775);
+}
+
+#[test]
+fn a_declaration_that_everybody_could_write_is_named_and_closed_and_not_followed() {
+    let site = or_skip!(site_without_source());
+    for name in ["site.yaml", "site.lock"] {
+        let path = site.cache().join(name);
+        chmod(&path, 0o666);
+        chmod(&site.cache().join("bin"), 0o700);
+        let cache = site.cache().to_str().unwrap().to_owned();
+        let run = |verb: &str| site.admin(["--cache-dir", &cache, "permissions", verb]).run();
+        let told = run("check");
+        assert_eq!(told.exit, 2, "{told}");
+        told.stdout_contains("nobody knows who wrote what is in it");
+        let told = run("fix");
+        assert_eq!(told.exit, 2, "{told}");
+        told.stderr_contains("look at what is in it");
+        assert_eq!((mode(&path), mode(&site.cache().join("bin"))), (0o664, 0o700), "{name}");
+        assert_eq!(run("fix").exit, 0);
+        assert_eq!((mode(&path), mode(&site.cache().join("bin"))), (0o644, 0o755), "{name}");
+    }
+}
+
+#[test]
+fn a_folder_where_a_blob_must_be_gives_way() {
+    let site = or_skip!(site());
+    let (_, weights) = snapshot(&site);
+    let blob = fs_err::canonicalize(&weights).unwrap();
+    fs_err::remove_file(&blob).unwrap();
+    fs_err::create_dir(&blob).unwrap();
+    site.admin(["setup"]).code(0);
+    assert!(blob.is_file());
+    assert_eq!(off_all(&site), Vec::<String>::new());
 }
 
 #[test]

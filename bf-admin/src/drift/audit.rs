@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use bf_core::permissions::{self, FIX, Problem};
+use bf_core::permissions::{self, FIX, Offer, Problem};
 use bf_core::publish::Access;
 use bf_core::report::Failure;
 use bf_core::site::{Declared, Layout, Locked};
@@ -28,7 +28,10 @@ pub(crate) fn audit(layout: &Layout, declared: &Declared, locked: &Locked) -> Re
     for drift in gather(layout, declared, locked, policy, &[], Aim::Published)? {
         let at = drift.change.as_ref().and(drift.faults.first().map(|fault| fault.path.clone()));
         for fault in &drift.faults {
-            if let Mend::Access(path, access) = &fault.mend {
+            // One file may be of several things, as that of an image with two names.
+            if let Mend::Access(path, access) = &fault.mend
+                && !problems.iter().any(|other: &Problem| other.path == *path && !other.mend.is_empty())
+            {
                 problems.push(problem(path, fault.what.clone(), FIX, *access));
             }
         }
@@ -44,6 +47,23 @@ pub(crate) fn audit(layout: &Layout, declared: &Declared, locked: &Locked) -> Re
     problems.extend(others.into_iter().filter(|problem| !told.contains(&problem.path)));
     Ok(Audit { problems, closed })
 }
+
+/// site.yaml and site.lock of a cache where somebody else could have written them: nothing of what they say is followed. They may be set,
+/// where they are not somebody else's; what is in them only a person can judge.
+pub(crate) fn in_doubt(layout: &Layout) -> Result<Vec<Problem>, Failure> {
+    let mut problems = permissions::check(layout, &Offer::of_layout(layout))?;
+    let own = [layout.site_yaml(), layout.site_lock()];
+    for problem in problems.iter_mut().filter(|problem| own.contains(&problem.path)) {
+        problem.message.push_str(": nobody knows who wrote what is in it");
+        if problem.hint == FIX {
+            problem.hint = LOOK.to_owned();
+        }
+    }
+    Ok(problems)
+}
+
+/// What is to be done about a declaration that everybody could write.
+const LOOK: &str = "look at what is in it, or put back a copy that you trust; `bf-admin permissions fix` closes it to others";
 
 fn problem(path: &Path, message: String, hint: &str, mend: Access) -> Problem {
     let mode = fs_err::symlink_metadata(path).map(|metadata| format!("{:04o}", metadata.mode() & 0o7777));
@@ -66,6 +86,8 @@ pub(crate) struct Group<'a> {
     pub(crate) first: &'a Problem,
     /// How many there are besides.
     pub(crate) more: usize,
+    /// All of them.
+    pub(crate) all: Vec<&'a Problem>,
 }
 
 impl Group<'_> {
@@ -97,9 +119,10 @@ pub(crate) fn grouped<'a>(layout: &Layout, problems: &'a [Problem]) -> Vec<Group
         let at = known.get(&(of.clone(), is_ours)).filter(|_| is_ours);
         if let Some(group) = at.and_then(|at| groups.get_mut(*at)) {
             group.more += 1;
+            group.all.push(problem);
         } else {
             known.insert((of.clone(), is_ours), groups.len());
-            groups.push(Group { of, first: problem, more: 0 });
+            groups.push(Group { of, first: problem, more: 0, all: vec![problem] });
         }
     }
     groups

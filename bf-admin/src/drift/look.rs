@@ -26,6 +26,17 @@ impl<'a> Look<'a> {
         Some(Self { layout, policy, owner })
     }
 
+    /// The same of what neither site.lock nor the layout says the content of: if it is somebody else's, nothing of it is set, since he
+    /// may have written anything, and `permissions` names it.
+    pub(super) fn uncovered(&self, faults: &mut Vec<Fault>, path: &Path, content: Content) {
+        let mut own = Vec::new();
+        self.access(&mut own, path, content);
+        faults.extend(
+            own.into_iter()
+                .filter(|fault| !matches!(&fault.mend, Mend::Access(_, access) if access.owner.is_some())),
+        );
+    }
+
     /// What of mode, owner and group is not as it was published. What is not there, or cannot be looked at, is told elsewhere.
     pub(super) fn access(&self, faults: &mut Vec<Fault>, path: &Path, content: Content) {
         if let Ok(metadata) = fs_err::symlink_metadata(path) {

@@ -1,9 +1,11 @@
 //! Mends what was found, through the publisher.
 
-use bf_core::publish::{Content, Publisher};
+use std::path::Path;
+
+use bf_core::publish::{Access, Content, Publisher};
 use bf_core::report::Failure;
 
-use super::Mend;
+use super::{Mend, vouched};
 
 /// Mends one after the other. What one person may not change, another may: that does not keep the rest from being mended.
 pub(crate) fn mend(publisher: &Publisher<'_>, mends: &[Mend], tell: &dyn Fn(&str)) -> Result<(), Failure> {
@@ -16,9 +18,18 @@ pub(crate) fn mend(publisher: &Publisher<'_>, mends: &[Mend], tell: &dyn Fn(&str
     first
 }
 
+/// Sets mode, owner and group of a path. What was somebody else's and is given to the owner of the cache is believed from then on, so that
+/// its bytes must be those of site.lock.
+pub(crate) fn set(publisher: &Publisher<'_>, path: &Path, access: Access) -> Result<(), Failure> {
+    if access.owner.is_some() {
+        vouched::check(publisher.layout(), path)?;
+    }
+    Ok(publisher.repair(path, access)?)
+}
+
 fn one(publisher: &Publisher<'_>, mend: &Mend, tell: &dyn Fn(&str)) -> Result<(), Failure> {
     match mend {
-        Mend::Access(path, access) => publisher.repair(path, *access)?,
+        Mend::Access(path, access) => set(publisher, path, *access)?,
         Mend::Quarantine(part, path) => {
             let to = publisher.quarantine(*part, path)?;
             tell(&format!("{} is now {}", path.display(), to.display()));

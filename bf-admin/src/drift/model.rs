@@ -1,10 +1,12 @@
 //! A model: its folders, its links, and what no import put among them. Earlier revisions are left alone until they are pruned: jobs
-//! may read them.
+//! may read them. One that somebody else made is none.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use bf_core::bounded::{self, Links};
 use bf_core::model::ModelId;
 use bf_core::publish::Content;
 use bf_core::site::{LockedModel, Part};
@@ -15,6 +17,8 @@ use crate::import::{self, blob_link};
 
 const PART: Part = Part::Models;
 const WHO: &str = "import";
+/// The longest file that names a revision, in bytes.
+const NAME: u64 = 4096;
 
 /// `whole`: all blobs are there, so that links can be made again; else an import makes them.
 pub(super) fn model(look: &Look<'_>, id: &ModelId, own: &LockedModel, whole: bool) -> Vec<Fault> {
@@ -40,7 +44,7 @@ pub(super) fn model(look: &Look<'_>, id: &ModelId, own: &LockedModel, whole: boo
         if path == current && is_folder(&path) {
             seen = true;
             snapshot(look, &mut faults, &path, own, whole);
-        } else if path != current && is_folder(&path) && is_commit(&name) {
+        } else if path != current && is_folder(&path) && is_commit(&name) && is_ours(look, &path) {
             earlier(look, &mut faults, &path, &mut used);
             commits.insert(name);
         } else {
@@ -52,10 +56,16 @@ pub(super) fn model(look: &Look<'_>, id: &ModelId, own: &LockedModel, whole: boo
     }
     for path in entries(&folder.join("blobs")) {
         let is_file = fs_err::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
-        let is_used = used.contains(path.file_name().unwrap_or_default());
+        let name = path.file_name().unwrap_or_default();
+        // What only an earlier revision uses no digest of the lock vouches for.
+        let is_locked = own.files.iter().any(|file| *name == *file.sha256);
+        let is_used = used.contains(name) && (is_locked || is_ours(look, &path));
         if is_used && is_file {
             look.access(&mut faults, &path, Content::Model);
-        } else if !is_used {
+        } else if is_used {
+            let what = "is no file, where a blob must be".to_owned();
+            faults.push(Fault { path: path.clone(), what, mend: Mend::Quarantine(PART, path) });
+        } else {
             faults.push(strange(PART, &path, WHO));
         }
     }
@@ -65,6 +75,16 @@ pub(super) fn model(look: &Look<'_>, id: &ModelId, own: &LockedModel, whole: boo
 
 fn is_commit(name: &str) -> bool {
     name.len() == 40 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Whether nobody else than the cache's owner, root or whoever runs this made a thing and all that is in it. By that an earlier revision is
+/// known as one that an import published: nobody can make what belongs to another.
+fn is_ours(look: &Look<'_>, path: &Path) -> bool {
+    let good = [0, look.owner, nix::unistd::geteuid().as_raw()];
+    walkdir::WalkDir::new(path).follow_links(false).into_iter().all(|entry| {
+        let owner = entry.and_then(|entry| entry.metadata()).map(|metadata| metadata.uid());
+        owner.is_ok_and(|uid| good.contains(&uid))
+    })
 }
 
 /// The snapshot of the lock: the links to its blobs and the folders they are in.
@@ -124,12 +144,12 @@ fn walk(
 
 /// Modes of a revision that the lock does not name any more, and which blobs it uses.
 fn earlier(look: &Look<'_>, faults: &mut Vec<Fault>, folder: &Path, used: &mut BTreeSet<OsString>) {
-    look.access(faults, folder, Content::Model);
+    look.uncovered(faults, folder, Content::Model);
     for path in entries(folder) {
         if is_folder(&path) {
             earlier(look, faults, &path, used);
         } else {
-            look.access(faults, &path, Content::Model);
+            look.uncovered(faults, &path, Content::Model);
             let target = fs_err::read_link(&path).ok();
             used.extend(target.as_deref().and_then(Path::file_name).map(OsString::from));
         }
@@ -146,14 +166,14 @@ fn refs(
     whole: bool,
 ) {
     let main = folder.join("main");
-    let read = |path: &Path| fs_err::read_to_string(path).unwrap_or_default();
+    let read = |path: &Path| bounded::text(path, NAME, Links::Refuse).unwrap_or_default();
     let is_file = |path: &Path| fs_err::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file());
     let known = |path: &Path| is_file(path) && commits.contains(read(path).trim());
     for path in entries(folder).into_iter().filter(|path| *path != main) {
         let mut below = walkdir::WalkDir::new(&path).into_iter().flatten();
-        if below.all(|entry| entry.file_type().is_dir() || known(entry.path())) {
+        if is_ours(look, &path) && below.all(|entry| entry.file_type().is_dir() || known(entry.path())) {
             for entry in walkdir::WalkDir::new(&path).into_iter().flatten() {
-                look.access(faults, entry.path(), Content::Model);
+                look.uncovered(faults, entry.path(), Content::Model);
             }
         } else {
             faults.push(strange(PART, &path, WHO));

@@ -25,10 +25,10 @@ pub(super) fn top(look: &Look<'_>) -> Vec<Fault> {
     // Data keeps what its owner may run, and nothing here is run.
     let data = Look { policy: Policy { file_mode: 0o644, ..look.policy }, ..*look };
     for file in files.into_iter().chain(entries(&layout.catalogs())) {
-        data.access(&mut faults, &file, Content::Model);
+        data.uncovered(&mut faults, &file, Content::Model);
     }
     let audit = Look { policy: Policy { file_mode: 0o640, group: None, closed: false }, ..*look };
-    audit.access(&mut faults, &layout.audit(), Content::Model);
+    audit.uncovered(&mut faults, &layout.audit(), Content::Model);
     faults
 }
 

@@ -95,6 +95,7 @@ pub(crate) struct Closed {
     /// Its id.
     pub(crate) name: String,
     /// Its folder.
+    #[serde(serialize_with = "bf_core::report::lossy::path")]
     pub(crate) path: PathBuf,
     /// The group that it is for; nothing where neither site.yaml nor site.lock says so.
     pub(crate) group: Option<String>,

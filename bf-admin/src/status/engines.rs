@@ -41,7 +41,7 @@ pub(super) fn engines(
     for (id, own) in locked.engines.iter().filter(|(id, _)| !declared.engines.contains_key(*id)) {
         let path = layout.engine(id, &own.version);
         let disk = present::locked_engine(layout, id, own, depth);
-        let hint = || format!("declare it again, or `rm -r {}`", path.display());
+        let hint = || format!("declare it again, or `rm -r {}`", bf_core::report::shell_quoted(&path));
         items.extend(undeclared("engine", id, &path, disk).map(|item| item.mended_by(hint)));
     }
     for (id, path) in subfolders(&layout.part(Part::Engines)) {

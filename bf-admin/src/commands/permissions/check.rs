@@ -11,7 +11,8 @@ use serde::Serialize;
 
 use crate::cli::Context;
 use crate::drift::{self, Aim, Closed};
-use crate::locate;
+use crate::locate::{self, Own};
+use crate::printer;
 
 /// Options of `permissions check`.
 #[derive(Debug, Args)]
@@ -24,6 +25,7 @@ pub(crate) struct Check {
 #[derive(Debug, Serialize)]
 struct Checked {
     ok: bool,
+    #[serde(serialize_with = "bf_core::report::lossy::path")]
     cache: PathBuf,
     #[serde(rename = "as", skip_serializing_if = "Option::is_none")]
     viewer: Option<String>,
@@ -75,10 +77,19 @@ impl Report for Checked {
 impl Check {
     pub(super) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let layout = site::open(locate::cache(context)?.root())?;
-        let declared = locate::declared_in(&layout)?;
-        let declared = declared.unwrap_or_else(|| Declared::nothing(layout.site_yaml(), layout.root()));
-        let locked = Locked::load(&layout)?;
+        let nothing = || Declared::nothing(layout.site_yaml(), layout.root());
+        let (declared, locked, is_believed) = match locate::own(&layout)? {
+            Own::Believed(declared, locked) => (declared.unwrap_or_else(nothing), locked, true),
+            Own::Doubtful(failure) => {
+                printer::warning(
+                    &failure.message,
+                    Some("what it says is not followed: whom models are for is not looked at"),
+                );
+                (nothing(), Locked::default(), false)
+            }
+        };
         let (problems, closed) = match &self.viewer {
+            None if !is_believed => (drift::in_doubt(&layout)?, Vec::new()),
             None => {
                 let found = drift::audit(&layout, &declared, &locked)?;
                 (found.problems, found.closed)

@@ -4,16 +4,17 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use bf_core::permissions::Problem;
-use bf_core::publish::Access;
+use bf_core::publish::{Access, Policy, Publisher};
 use bf_core::report::{Exit, Failure, Report};
-use bf_core::site::{self, Declared, Layout, Locked};
+use bf_core::site::{self, Declared, Layout};
 use clap::Args;
 use serde::Serialize;
 
 use crate::cli::Context;
 use crate::drift::{self, Closed};
+use crate::locate::{self, Own};
+use crate::printer;
 use crate::session::{self, Make};
-use crate::{locate, printer};
 
 /// Options of `permissions fix`.
 #[derive(Debug, Args)]
@@ -26,23 +27,42 @@ pub(crate) struct Fix {
 /// One path that is set, or would be.
 #[derive(Debug, Serialize)]
 struct Set {
+    #[serde(serialize_with = "bf_core::report::lossy::path")]
     path: PathBuf,
     message: String,
     #[serde(skip)]
     access: Access,
 }
 
+/// One path that could not be set, and why.
+#[derive(Debug, Serialize)]
+struct Failed {
+    #[serde(serialize_with = "bf_core::report::lossy::path")]
+    path: PathBuf,
+    code: &'static str,
+    message: String,
+    hint: Option<String>,
+    #[serde(skip)]
+    failure: Failure,
+}
+
 #[derive(Debug, Serialize)]
 struct Fixed {
     dry_run: bool,
     changed: usize,
+    #[serde(serialize_with = "bf_core::report::lossy::path")]
     cache: PathBuf,
     fixed: Vec<Set>,
+    /// What could not be set.
+    failed: Vec<Failed>,
     /// What is not ours to set.
     left: Vec<Problem>,
     /// What nobody declares and is closed.
     #[serde(skip)]
     stay: Vec<Closed>,
+    /// Whether nobody knows who wrote down what is in the cache, so that nothing else was looked at.
+    #[serde(skip)]
+    in_doubt: bool,
 }
 
 impl Report for Fixed {
@@ -54,6 +74,7 @@ impl Report for Fixed {
             writeln!(out, "{name} {stays}")?;
         }
         match (self.changed, self.dry_run) {
+            (0, _) if !self.failed.is_empty() => writeln!(out, "nothing was set"),
             (0, _) => writeln!(out, "nothing to do"),
             (1, false) => writeln!(out, "1 path was set"),
             (1, true) => writeln!(out, "1 path to be set"),
@@ -66,36 +87,80 @@ impl Report for Fixed {
 impl Fix {
     pub(super) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let layout = site::open(locate::cache(context)?.root())?;
-        let declared = locate::declared_in(&layout)?;
-        let policy = session::policy(declared.as_ref())?;
-        let declared = declared.unwrap_or_else(|| Declared::nothing(layout.site_yaml(), layout.root()));
+        let (policy, own) = match locate::own(&layout)? {
+            Own::Believed(declared, _) => (session::policy(declared.as_ref())?, declared),
+            Own::Doubtful(failure) => {
+                let hint = "only its own mode is set, and nothing that it says is followed; look at what is in it, and run this again";
+                printer::warning(&failure.message, Some(hint));
+                (Policy::default(), None)
+            }
+        };
+        let declared = own.unwrap_or_else(|| Declared::nothing(layout.site_yaml(), layout.root()));
         let fixed = if self.dry_run {
             session::writable(&layout, Make::Itself)?;
             found(&layout, &declared, true)?
         } else {
             session::run(context, &layout, Make::Itself, policy, |publisher| {
-                let fixed = found(&layout, &declared, false)?;
-                for set in &fixed.fixed {
-                    publisher.repair(&set.path, set.access)?;
-                }
-                let line = (fixed.changed > 0).then(|| format!("ok: {} paths set", fixed.changed));
+                let fixed = set(publisher, found(&layout, &declared, false)?)?;
+                let line = match (fixed.changed, fixed.failed.len()) {
+                    (0, 0) => None,
+                    (set, 0) => Some(format!("ok: {set} paths set")),
+                    (set, failed) => Some(format!("failed: {failed} paths were not set; {set} were")),
+                };
                 Ok((fixed, line))
             })?
         };
         context.printer.print(&fixed)?;
+        for failed in &fixed.failed {
+            context.printer.partial_failure(&failed.failure);
+        }
         for group in drift::grouped(&layout, &fixed.left) {
             let message = format!("{} {}", group.first.path.display(), group.message());
             printer::warning(&message, Some(&group.hint()));
         }
-        Ok(if fixed.left.is_empty() { Exit::Ok } else { Exit::Findings })
+        Ok(match (fixed.failed.is_empty(), fixed.left.is_empty() && !fixed.in_doubt) {
+            (false, _) => Exit::Failed,
+            (true, false) => Exit::Findings,
+            (true, true) => Exit::Ok,
+        })
     }
 }
 
-/// What of the managed things is not as it was published, and what of all others is not as everybody needs it.
+/// Sets one path after the other. What cannot be set keeps nothing else from being set; who has lost the cache ends.
+fn set(publisher: &Publisher<'_>, mut fixed: Fixed) -> Result<Fixed, Failure> {
+    let mut done = Vec::new();
+    for one in std::mem::take(&mut fixed.fixed) {
+        match drift::set(publisher, &one.path, one.access) {
+            Ok(()) => done.push(one),
+            Err(failure) if failure.exit == Exit::Busy => return Err(failure),
+            Err(failure) => fixed.failed.push(Failed {
+                path: one.path,
+                code: failure.code,
+                message: failure.message.clone(),
+                hint: failure.hint.clone(),
+                failure,
+            }),
+        }
+    }
+    Ok(Fixed { changed: done.len(), fixed: done, ..fixed })
+}
+
+/// What of the managed things is not as it was published, and what of all others is not as everybody needs it. Where nobody knows who
+/// wrote down what was published, only that is closed.
 fn found(layout: &Layout, declared: &Declared, dry_run: bool) -> Result<Fixed, Failure> {
-    let found = drift::audit(layout, declared, &Locked::load(layout)?)?;
+    let (problems, closed, in_doubt) = match locate::own(layout)? {
+        Own::Believed(_, locked) => {
+            let found = drift::audit(layout, declared, &locked)?;
+            (found.problems, found.closed, false)
+        }
+        Own::Doubtful(_) => {
+            let mut problems = drift::in_doubt(layout)?;
+            problems.retain(|problem| [layout.site_yaml(), layout.site_lock()].contains(&problem.path));
+            (problems, Vec::new(), true)
+        }
+    };
     let (ours, left): (Vec<Problem>, Vec<Problem>) =
-        found.problems.into_iter().partition(|problem| !problem.mend.is_empty());
+        problems.into_iter().partition(|problem| !problem.mend.is_empty());
     let fixed: Vec<Set> = ours
         .into_iter()
         .map(|problem| Set {
@@ -105,6 +170,7 @@ fn found(layout: &Layout, declared: &Declared, dry_run: bool) -> Result<Fixed, F
         })
         .collect();
     session::may_give(layout, &fixed.iter().filter_map(|set| set.access.group).collect())?;
-    let stay = found.closed.into_iter().filter(|closed| closed.stays().is_some()).collect();
-    Ok(Fixed { dry_run, changed: fixed.len(), cache: layout.root().to_owned(), fixed, left, stay })
+    let stay = closed.into_iter().filter(|closed| closed.stays().is_some()).collect();
+    let (changed, cache) = (fixed.len(), layout.root().to_owned());
+    Ok(Fixed { dry_run, changed, cache, fixed, failed: Vec::new(), left, stay, in_doubt })
 }
