@@ -450,7 +450,14 @@ pub(crate) fn import(
         Disk::Drifted(why) | Disk::Damaged(why) => format!(": {why}"),
         _ => String::new(),
     };
-    let detail = format!("{}{why}", source.detail());
+    let other = match (locked, commit) {
+        (Some(locked), Some(commit)) if locked != commit => {
+            let first = |commit: &str| commit.chars().take(8).collect::<String>();
+            format!("; differs from site.lock: {} -> {}", first(locked), first(commit))
+        }
+        _ => String::new(),
+    };
+    let detail = format!("{}{why}{other}", source.detail());
     Step::new(
         "model",
         name,

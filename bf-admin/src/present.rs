@@ -5,7 +5,7 @@ mod journal;
 mod models;
 
 pub(crate) use journal::Journal;
-pub(crate) use models::{loadable, locked_blobs, locked_model, source};
+pub(crate) use models::{Kept, loadable, locked_blobs, locked_model, source};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

@@ -229,7 +229,7 @@ mod tests {
         let mut commits = Vec::new();
         for salt in [1, 2, 1] {
             let dir = folder(salt);
-            let source = Source::read(dir.path(), &id, None).unwrap();
+            let source = Source::read(dir.path(), &id, None, false).unwrap();
             let imported = import(&publisher, &id, &source);
             assert_eq!(imported.commit, source.commit().unwrap());
             let found = bf_core::model::find(&[Root { ..root.clone() }], &id, None).unwrap();
@@ -250,7 +250,7 @@ mod tests {
         let publisher = Publisher::new(&guard, Policy::default()).unwrap();
         let id = ModelId::parse("org/name").unwrap();
         let dir = folder(1);
-        let source = Source::read(dir.path(), &id, None).unwrap();
+        let source = Source::read(dir.path(), &id, None, false).unwrap();
         let locked = import(&publisher, &id, &source);
         let model = layout.models().join(id.folder_name());
         let blob = model.join("blobs").join(&locked.files[0].sha256);

@@ -52,14 +52,22 @@ pub(crate) struct Source {
     pub(crate) files: Vec<SourceFile>,
     /// What is left out, by path.
     pub(crate) skipped: Vec<String>,
+    /// What is left out since it can hold code, by path.
+    pub(crate) pickle: Vec<String>,
 }
 
 impl Source {
     /// Lists what is imported of `named` and checks that it is a model that can be loaded: whole headers, no shard missing.
     ///
     /// # Errors
-    /// Whatever cannot be a part of a model, named; damaged weights; no weights.
-    pub(crate) fn read(named: &Path, id: &ModelId, format: Option<WeightFormat>) -> Result<Self, Failure> {
+    /// Whatever cannot be a part of a model, named; damaged weights; no weights; none but pickle, which runs code when it is loaded, unless
+    /// `allow_pickle`.
+    pub(crate) fn read(
+        named: &Path,
+        id: &ModelId,
+        format: Option<WeightFormat>,
+        allow_pickle: bool,
+    ) -> Result<Self, Failure> {
         let metadata = fs_err::metadata(named).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Failure::new(
                 Exit::NotFound,
@@ -68,7 +76,8 @@ impl Source {
             ),
             _ => error.into(),
         })?;
-        let mut source = Self { named: named.to_owned(), files: Vec::new(), skipped: Vec::new() };
+        let mut source =
+            Self { named: named.to_owned(), files: Vec::new(), skipped: Vec::new(), pickle: Vec::new() };
         if metadata.is_file() {
             let name = named.file_name().and_then(|name| name.to_str()).filter(|name| plain(name));
             let path = name.ok_or_else(|| refused(named, "its name is not plain text"))?.to_owned();
@@ -77,6 +86,9 @@ impl Source {
             source.list(&snapshot_of(named)?)?;
         } else {
             return Err(refused(named, "it is neither a file nor a folder"));
+        }
+        if !allow_pickle {
+            source.leave_pickle(id)?;
         }
         if let Some(format) = format {
             source.keep(id, format)?;
@@ -110,7 +122,34 @@ impl Source {
                 more => write!(text, " (skipped: {first} and {more} more)"),
             };
         }
+        if let Some(first) = self.pickle.first() {
+            let more = match self.pickle.len() - 1 {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let _ = write!(text, "; left out, since pickle can hold code: {first}{more}");
+        }
         text
+    }
+
+    /// Leaves out what can hold code. A model that has no other weights is refused.
+    fn leave_pickle(&mut self, id: &ModelId) -> Result<(), Failure> {
+        let (pickle, kept): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.files).into_iter().partition(|file| format::holds_code(&file.path));
+        self.files = kept;
+        self.pickle = pickle.into_iter().map(|file| file.path).collect();
+        let Some(first) = self.pickle.first().cloned() else { return Ok(()) };
+        // What is wrong with other weights is told when they are looked at.
+        if !matches!(format::choose(&self.snapshot(), None), Ok(None)) {
+            return Ok(());
+        }
+        let message = format!(
+            "{} is not imported: {id} has only weights in pickle ({first}), which runs code when it is loaded",
+            self.named.display()
+        );
+        Err(Failure::new(Exit::Invalid, "pickle_refused", message).with_hint(
+            "take safetensors or GGUF instead; if you trust who made it: `--allow-pickle`, or `allow_pickle: true` in site.yaml",
+        ))
     }
 
     fn list(&mut self, folder: &Path) -> Result<(), Failure> {
@@ -267,11 +306,11 @@ mod tests {
             fs_err::create_dir_all(file.parent().unwrap()).unwrap();
             fs_err::write(file, content).unwrap();
         }
-        let source = Source::read(dir.path(), &id(), None).unwrap();
+        let source = Source::read(dir.path(), &id(), None, false).unwrap();
         assert_eq!(paths(&source), ["a.gguf", "sub/config.json"]);
         assert_eq!(source.skipped, [".git", ".hidden"]);
         assert!(source.detail().ends_with("(skipped: .git and 1 more)"), "{}", source.detail());
-        let one = Source::read(&dir.path().join("a.gguf"), &id(), None).unwrap();
+        let one = Source::read(&dir.path().join("a.gguf"), &id(), None, false).unwrap();
         assert_eq!(paths(&one), ["a.gguf"]);
     }
 
@@ -288,12 +327,12 @@ mod tests {
         symlink("../../blobs/abc", snapshot.join("a.gguf")).unwrap();
         symlink("a.gguf", snapshot.join("b.gguf")).unwrap();
         for named in [&snapshot, &model] {
-            assert_eq!(paths(&Source::read(named, &id(), None).unwrap()), ["a.gguf", "b.gguf"]);
+            assert_eq!(paths(&Source::read(named, &id(), None, false).unwrap()), ["a.gguf", "b.gguf"]);
         }
         for (target, word) in [("/etc/passwd", "out of the folder"), ("nothing", "not there")] {
             let link = snapshot.join("link");
             symlink(target, &link).unwrap();
-            let failure = Source::read(&snapshot, &id(), None).unwrap_err();
+            let failure = Source::read(&snapshot, &id(), None, false).unwrap_err();
             assert!(failure.message.contains("link") && failure.message.contains(word), "{failure}");
             assert_eq!(failure.exit, Exit::Invalid);
             fs_err::remove_file(link).unwrap();
@@ -303,16 +342,34 @@ mod tests {
     #[test]
     fn what_is_no_model_is_refused_with_the_file_named() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(Source::read(dir.path(), &id(), None).unwrap_err().code, "model_without_weights");
+        assert_eq!(Source::read(dir.path(), &id(), None, false).unwrap_err().code, "model_without_weights");
         fs_err::write(dir.path().join("a.gguf"), &gguf(1)[..20]).unwrap();
-        let failure = Source::read(dir.path(), &id(), None).unwrap_err();
+        let failure = Source::read(dir.path(), &id(), None, false).unwrap_err();
         assert!(failure.message.contains("a.gguf"), "{failure}");
         assert!(failure.hint.as_ref().unwrap().contains("the source file is cut short"), "{failure:?}");
         assert_eq!(failure.exit, Exit::Invalid);
         nix::unistd::mkfifo(&dir.path().join("pipe"), nix::sys::stat::Mode::S_IRUSR).unwrap();
-        assert!(Source::read(dir.path(), &id(), None).unwrap_err().message.contains("pipe"));
-        let none = Source::read(&dir.path().join("none"), &id(), None).unwrap_err();
+        assert!(Source::read(dir.path(), &id(), None, false).unwrap_err().message.contains("pipe"));
+        let none = Source::read(&dir.path().join("none"), &id(), None, false).unwrap_err();
         assert_eq!(none.exit, Exit::NotFound);
+    }
+
+    #[test]
+    fn what_can_hold_code_is_left_out_or_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        fs_err::write(dir.path().join("pytorch_model.bin"), "x").unwrap();
+        fs_err::write(dir.path().join("config.json"), "{}").unwrap();
+        let read = |allowed| Source::read(dir.path(), &id(), None, allowed);
+        let failure = read(false).unwrap_err();
+        assert_eq!((failure.code, failure.exit), ("pickle_refused", Exit::Invalid));
+        assert!(failure.hint.unwrap().contains("--allow-pickle"));
+        assert_eq!(paths(&read(true).unwrap()), ["config.json", "pytorch_model.bin"]);
+        fs_err::write(dir.path().join("training_args.bin"), "x").unwrap();
+        fs_err::write(dir.path().join("model.gguf"), gguf(1)).unwrap();
+        let source = read(false).unwrap();
+        assert_eq!(paths(&source), ["config.json", "model.gguf"]);
+        let detail = source.detail();
+        assert!(detail.ends_with("pickle can hold code: pytorch_model.bin and 1 more"), "{detail}");
     }
 
     #[test]
@@ -324,10 +381,11 @@ mod tests {
         for name in ["model.safetensors", "pytorch_model.bin", "config.json", "README.md"] {
             fs_err::write(dir.path().join(name), "{}").unwrap();
         }
-        let source = Source::read(dir.path(), &id(), Some(WeightFormat::Gguf)).unwrap();
+        let source = Source::read(dir.path(), &id(), Some(WeightFormat::Gguf), false).unwrap();
         assert_eq!(paths(&source), ["README.md", "config.json", "m-Q4_K_M.gguf"]);
-        assert_eq!(source.skipped, ["m-Q8_0.gguf", "model.safetensors", "pytorch_model.bin"]);
-        let failure = Source::read(dir.path(), &id(), Some(WeightFormat::Ggml)).unwrap_err();
+        assert_eq!(source.skipped, ["m-Q8_0.gguf", "model.safetensors"]);
+        assert_eq!(source.pickle, ["pytorch_model.bin"]);
+        let failure = Source::read(dir.path(), &id(), Some(WeightFormat::Ggml), false).unwrap_err();
         assert_eq!(failure.code, "model_without_weights");
     }
 }

@@ -36,7 +36,7 @@ fn engine_facts(disk: Disk) -> EngineFacts {
 
 fn source(commit: Option<&str>) -> SourceFacts {
     let file = SourceFile { path: "a.gguf".into(), file: "/dl/a.gguf".into(), bytes: 7 };
-    let source = Source { named: "/dl".into(), files: vec![file], skipped: vec![] };
+    let source = Source { named: "/dl".into(), files: vec![file], skipped: vec![], pickle: vec![] };
     SourceFacts { source, needed: 7, commit: commit.map(String::from) }
 }
 

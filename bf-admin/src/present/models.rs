@@ -26,7 +26,9 @@ pub(super) fn model(
     let needed = disk != Disk::Whole || update;
     let source = wanted.path.as_deref().filter(|_| needed).map(|path| {
         let format = wanted.format.as_deref().and_then(|format| format.parse().ok());
-        source(layout, path, &wanted.repo, format, update)
+        let kept = Kept { format, pickle: wanted.allow_pickle };
+        // What site.lock has and the cache has not any more may be another revision at its source by now: that is said beforehand.
+        source(layout, path, &wanted.repo, kept, update || own.is_some())
     });
     Ok(ModelFacts { disk, loadable, source, readers: Readers::declared(wanted)? })
 }
@@ -85,17 +87,26 @@ pub(crate) fn loadable(layout: &Layout, id: &ModelId) -> bool {
     model::find(&[root], id, None).is_ok()
 }
 
+/// Which weights of a source are taken.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kept {
+    /// Of several formats this one.
+    pub(crate) format: Option<WeightFormat>,
+    /// Whether what can hold code is taken as well.
+    pub(crate) pickle: bool,
+}
+
 /// Looks at what would be imported: that it is a model, that there is space; `compare`: which commit it has.
 pub(crate) fn source(
     layout: &Layout,
     path: &Path,
     id: &ModelId,
-    format: Option<WeightFormat>,
+    kept: Kept,
     compare: bool,
 ) -> Result<SourceFacts, Failure> {
     apart(layout, path)?;
     import::clear(layout, &layout.models().join(id.folder_name()))?;
-    let source = Source::read(path, id, format)?;
+    let source = Source::read(path, id, kept.format, kept.pickle)?;
     let needed = new_bytes(layout, id, &source)?;
     let commit = if compare { Some(source.commit()?) } else { None };
     Ok(SourceFacts { source, needed, commit })

@@ -14,7 +14,7 @@ use crate::commands::single;
 use crate::drift::Readers;
 use crate::locate;
 use crate::plan::{self, Step};
-use crate::present::{self, Depth, Disk};
+use crate::present::{self, Depth, Disk, Kept};
 use crate::session;
 
 /// Options of `model import`.
@@ -29,6 +29,9 @@ pub(crate) struct Import {
     /// Of several formats take only this one: gguf or safetensors
     #[arg(long, value_parser = format)]
     format: Option<WeightFormat>,
+    /// Take weights in pickle as well, which run code when they are loaded: of people you trust only
+    #[arg(long)]
+    allow_pickle: bool,
     /// Say what would be done, touch nothing
     #[arg(long)]
     dry_run: bool,
@@ -52,7 +55,10 @@ impl Import {
         let own = locked.models.get(&self.repo.to_string());
         let there =
             own.is_some() && present::locked_model(layout, &self.repo, own, Depth::Quick) != Disk::Absent;
-        let facts = present::source(layout, &self.path, &self.repo, self.format, there)?;
+        let facts = {
+            let kept = Kept { format: self.format, pickle: self.allow_pickle };
+            present::source(layout, &self.path, &self.repo, kept, there)?
+        };
         let commit = own.map(|own| own.commit.as_str());
         // "Already there" is said of bytes that were compared.
         let disk = if there && facts.commit.as_deref() == commit {

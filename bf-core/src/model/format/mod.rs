@@ -240,6 +240,14 @@ fn is_ggml(path: &str) -> bool {
     !path.contains('/') && name.starts_with("ggml-") && has_extension(&name, "bin")
 }
 
+/// Whether a file can hold code that is run when it is loaded, as its name tells: a pickle, also one that training left beside a model.
+pub fn holds_code(path: &str) -> bool {
+    let name = file_name(path);
+    ["bin", "pt", "pth", "ckpt", "pkl", "pickle"].iter().any(|extension| has_extension(&name, extension))
+        && !is_ggml(path)
+        && !name.starts_with("openvino_")
+}
+
 /// What training leaves beside a model is no model (vLLM leaves out the same).
 fn is_pickle(path: &str) -> bool {
     const LEFT_BY_TRAINING: [&str; 6] =

@@ -112,7 +112,8 @@ pub(super) static MAP: Map = Map::of(
         Key::new("revision", Shape::Text, "Commit, branch or tag").or("main").by(By::Refused),
         Key::new("include", Shape::List(&Shape::Text), "Patterns of files to keep").by(By::Refused),
         Key::new("exclude", Shape::List(&Shape::Text), "Patterns of files to leave out").by(By::Refused),
-        Key::new("allow_pickle", Shape::Bool, "Keep weights that can hold code").or("false").by(By::Refused),
+        Key::new("allow_pickle", Shape::Bool, "Keep what can hold code, of a model with a `path`")
+            .or("false"),
     ],
 );
 
@@ -127,6 +128,12 @@ pub(super) fn read(reader: &Reader, items: &[Node], folder: &Path) -> Vec<Declar
             reader.note(view.at("repo").error("duplicate_model", message));
             continue;
         }
+        let allow_pickle = view.bool("allow_pickle").unwrap_or(false);
+        if allow_pickle && view.text("path").is_none() {
+            let message = "this version cannot provide `allow_pickle` yet for a model without a `path`";
+            let at = view.at("allow_pickle");
+            reader.note(at.error("not_supported", message).with_hint("remove it, or use a newer bf-admin"));
+        }
         models.push(DeclaredModel {
             repo,
             path: view.text("path").map(|path| folder.join(path)),
@@ -135,7 +142,7 @@ pub(super) fn read(reader: &Reader, items: &[Node], folder: &Path) -> Vec<Declar
             include: view.texts("include"),
             exclude: view.texts("exclude"),
             access,
-            allow_pickle: view.bool("allow_pickle").unwrap_or(false),
+            allow_pickle,
         });
     }
     models
