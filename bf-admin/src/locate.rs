@@ -194,7 +194,7 @@ pub(crate) fn declared_in(layout: &Layout) -> Result<Option<Declared>, Failure> 
 #[derive(Debug)]
 pub(crate) enum Own {
     /// As they are.
-    Believed(Option<Declared>, Locked),
+    Believed(Box<(Option<Declared>, Locked)>),
     /// Somebody else could have written them: why they are not followed.
     Doubtful(Failure),
 }
@@ -203,7 +203,7 @@ pub(crate) enum Own {
 pub(crate) fn own(layout: &Layout) -> Result<Own, Failure> {
     let read = || -> Result<_, Failure> { Ok((declared_in(layout)?, Locked::load(layout)?)) };
     match read() {
-        Ok((declared, locked)) => Ok(Own::Believed(declared, locked)),
+        Ok(both) => Ok(Own::Believed(Box::new(both))),
         Err(failure) if failure.code == "not_trusted" => Ok(Own::Doubtful(failure)),
         Err(failure) => Err(failure),
     }

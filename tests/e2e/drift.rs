@@ -316,9 +316,8 @@ fn strange_files_are_moved_away_and_not_lost() {
             std::os::unix::fs::lchown(path, Some(54_321), None).unwrap();
         }
         let status = site.admin(["status", "--json"]).code(2).json();
-        let items = status["items"].as_array().unwrap().iter();
-        let model =
-            items.filter(|item| item["kind"] == "model" && item["state"] == "drifted").next().unwrap();
+        let mut items = status["items"].as_array().unwrap().iter();
+        let model = items.find(|item| item["kind"] == "model" && item["state"] == "drifted").unwrap();
         assert_eq!(model["faults"].as_array().unwrap().len(), 3, "{model}");
         site.admin(["setup"]).code(0);
         assert!(!evil.exists() && !folder.join("refs/evil").exists());

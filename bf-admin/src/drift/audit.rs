@@ -56,7 +56,7 @@ pub(crate) fn in_doubt(layout: &Layout) -> Result<Vec<Problem>, Failure> {
     for problem in problems.iter_mut().filter(|problem| own.contains(&problem.path)) {
         problem.message.push_str(": nobody knows who wrote what is in it");
         if problem.hint == FIX {
-            problem.hint = LOOK.to_owned();
+            LOOK.clone_into(&mut problem.hint);
         }
     }
     Ok(problems)

@@ -213,7 +213,7 @@ fn open_up(path: &Path) -> io::Result<()> {
     let folder = folder::enter(folder::root(parent)?, name, path)?;
     let own = folder::by_number(&folder);
     set_mode(&own, 0o700)?;
-    for entry in std::fs::read_dir(&own)? {
+    for entry in fs_err::read_dir(&own)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
             open_up(&own.join(entry.file_name()))?;

@@ -39,14 +39,14 @@ impl Publisher<'_> {
     fn place(&self, part: Part, quarantine: &Path, below: &Path) -> Result<PathBuf, PublishError> {
         let root = self.layout().root();
         let mut runs = self.quarantined.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = |folder: &Path| {
+        let place = |folder: &Path| {
             let to = folder.join(below);
             let is_free =
                 fs::symlink_metadata(&to).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
             let made = || folders(root, quarantine, to.parent().unwrap_or(folder));
             (is_free && made().is_ok()).then_some(to)
         };
-        if let Some(to) = runs.get(&part).and_then(|folder| room(folder)) {
+        if let Some(to) = runs.get(&part).and_then(|folder| place(folder)) {
             return Ok(to);
         }
         let folder = self.ours(free(root, quarantine))?;

@@ -79,7 +79,7 @@ impl Check {
         let layout = site::open(locate::cache(context)?.root())?;
         let nothing = || Declared::nothing(layout.site_yaml(), layout.root());
         let (declared, locked, is_believed) = match locate::own(&layout)? {
-            Own::Believed(declared, locked) => (declared.unwrap_or_else(nothing), locked, true),
+            Own::Believed(both) => (both.0.unwrap_or_else(nothing), both.1, true),
             Own::Doubtful(failure) => {
                 printer::warning(
                     &failure.message,

@@ -88,7 +88,7 @@ impl Fix {
     pub(super) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let layout = site::open(locate::cache(context)?.root())?;
         let (policy, own) = match locate::own(&layout)? {
-            Own::Believed(declared, _) => (session::policy(declared.as_ref())?, declared),
+            Own::Believed(both) => (session::policy(both.0.as_ref())?, both.0),
             Own::Doubtful(failure) => {
                 let hint = "only its own mode is set, and nothing that it says is followed; look at what is in it, and run this again";
                 printer::warning(&failure.message, Some(hint));
@@ -149,8 +149,8 @@ fn set(publisher: &Publisher<'_>, mut fixed: Fixed) -> Result<Fixed, Failure> {
 /// wrote down what was published, only that is closed.
 fn found(layout: &Layout, declared: &Declared, dry_run: bool) -> Result<Fixed, Failure> {
     let (problems, closed, in_doubt) = match locate::own(layout)? {
-        Own::Believed(_, locked) => {
-            let found = drift::audit(layout, declared, &locked)?;
+        Own::Believed(both) => {
+            let found = drift::audit(layout, declared, &both.1)?;
             (found.problems, found.closed, false)
         }
         Own::Doubtful(_) => {
