@@ -6,9 +6,20 @@
 //!
 //! Format: <https://docs.kernel.org/filesystems/squashfs.html> and the kernel's `fs/squashfs/squashfs_fs.h`.
 
+mod compress;
+mod directory;
 mod error;
+mod inode;
+mod metadata;
 mod options;
+mod order;
+mod output;
+mod pipeline;
+mod store;
+mod superblock;
+mod tables;
 mod tree;
+mod worker;
 mod writer;
 mod xattr;
 
@@ -23,3 +34,8 @@ pub const BLOCK: usize = 128 * 1024;
 
 /// The longest file, 1 TiB: its list of blocks has 32 MiB even when nothing is in them.
 pub const MAX_FILE: u64 = 1 << 40;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

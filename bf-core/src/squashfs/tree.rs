@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// Which inode of a [`Tree`]. Two names with the same one are hard links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct InodeId(u32);
+pub struct InodeId(pub(super) u32);
 
 /// The bytes of a regular file that were given to the writer before: a number in its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -98,6 +98,11 @@ impl Tree {
     /// One inode.
     pub fn inode(&self, id: InodeId) -> &Inode {
         &self.inodes[id.0 as usize]
+    }
+
+    /// One inode, where it is not sure that the number is of this tree.
+    pub(super) fn get(&self, id: InodeId) -> Option<&Inode> {
+        self.inodes.get(usize::try_from(id.0).ok()?)
     }
 
     /// One inode, to be changed.
