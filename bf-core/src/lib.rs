@@ -19,6 +19,7 @@ pub mod report;
 pub mod service;
 pub mod settings;
 pub mod shape;
+pub mod sif;
 pub mod site;
 pub mod slurm;
 pub mod spec;

@@ -1,28 +1,69 @@
-//! What a SIF file says of itself: header, descriptors, the partition with the root filesystem. Reads a few kilobytes of any
-//! length of file, and believes nothing before it was compared with the file's length.
+//! What a SIF file says of itself, in short: where its root filesystem is and what it was made of. Reads a few kilobytes of any
+//! length of file.
 
-mod descriptor;
-mod error;
+pub use crate::sif::SifError;
 
-pub use descriptor::{Filesystem, Primary};
-pub use error::SifError;
-
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{Read, Seek};
 use std::path::Path;
 
 use super::Reference;
-use descriptor::Descriptor;
+use crate::sif::format::{DataType, HEADER_SIZE};
+use crate::sif::read::at;
+use crate::sif::{Object, Sif};
 
-/// Bytes of the header.
-const HEADER: usize = 128;
-/// Where the magic is, behind the line that lets a SIF be run.
-const MAGIC_AT: usize = 32;
-const MAGIC: &[u8] = b"SIF_MAGIC\0";
-const VERSION: &[u8] = b"01\0";
-/// Apptainer makes room for 48; a number above this is no SIF's.
-const MAX_DESCRIPTORS: u64 = 4096;
 /// As much of a definition as is read: its first lines say where it comes from.
 const MAX_DEFINITION: u64 = 4096;
+
+/// The filesystem of a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filesystem {
+    /// What images that were pulled have.
+    Squashfs,
+    /// Anything else that Apptainer can run: ext3, encrypted.
+    Other,
+}
+
+/// The partition with the root filesystem.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Primary {
+    /// Where it begins, in bytes.
+    pub offset: u64,
+    /// How long it is.
+    pub size: u64,
+    /// Its filesystem.
+    pub filesystem: Filesystem,
+    /// What it runs on, as `uname -m` says it; nothing where the code is not known.
+    pub architecture: Option<&'static str>,
+    /// `gzip`, `zstd`, ..., of a squashfs.
+    pub compression: Option<&'static str>,
+}
+
+impl Primary {
+    fn of(object: &Object) -> Self {
+        Self {
+            offset: object.descriptor.offset,
+            size: object.descriptor.size,
+            filesystem: if object.is_squashfs() { Filesystem::Squashfs } else { Filesystem::Other },
+            architecture: object.descriptor.partition().and_then(|(_, _, code)| machine(code)),
+            compression: None,
+        }
+    }
+}
+
+/// What `uname -m` says on an architecture of this code.
+fn machine(code: [u8; 3]) -> Option<&'static str> {
+    Some(match &code {
+        b"01\0" => "i686",
+        b"02\0" => "x86_64",
+        b"03\0" => "arm",
+        b"04\0" => "aarch64",
+        b"05\0" => "ppc64",
+        b"06\0" => "ppc64le",
+        b"11\0" => "s390x",
+        b"12\0" => "riscv64",
+        _ => return None,
+    })
+}
 
 /// What a whole SIF says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,52 +96,21 @@ pub fn read(path: &Path) -> Result<Header, SifError> {
 
 /// Reads a SIF of `bytes` bytes.
 pub fn parse(file: &mut (impl Read + Seek), bytes: u64) -> Result<Header, SifError> {
-    let header = at(file, bytes, 0, HEADER).map_err(|error| match error {
-        SifError::Truncated { .. } => SifError::NotASif, // too short to tell
-        other => other,
-    })?;
-    if header[MAGIC_AT..MAGIC_AT + MAGIC.len()] != *MAGIC {
-        return Err(SifError::NotASif);
-    }
-    if header[42..45] != *VERSION {
-        return Err(SifError::Unsupported);
-    }
-    let number = |index: usize| natural(&header, 64 + 8 * index);
-    let (total, from) = (number(3)?, number(4)?);
-    let needed = number(6)?.checked_add(number(7)?).ok_or(SifError::malformed("its data has no end"))?;
-    if bytes < needed {
-        return Err(SifError::Truncated { bytes, needed });
-    }
-    if total > MAX_DESCRIPTORS {
-        return Err(SifError::malformed("it has room for more objects than any SIF"));
-    }
-    let size = usize::try_from(total).unwrap_or(usize::MAX).saturating_mul(Descriptor::SIZE);
-    let table = at(file, bytes, from, size)?;
-    let mut objects = 0;
-    let (mut primary, mut source) = (None, None);
-    for raw in table.chunks_exact(Descriptor::SIZE) {
-        let Some(object) = Descriptor::read(raw)? else { continue };
-        objects += 1;
-        let end =
-            object.offset.checked_add(object.size).ok_or(SifError::malformed("an object has no end"))?;
-        if bytes < end {
-            return Err(SifError::Truncated { bytes, needed: end });
+    let sif = Sif::read(file, bytes)?;
+    let definition = sif.objects.iter().find(|object| object.descriptor.kind == DataType::DEFINITION);
+    let source = match definition {
+        Some(object) => {
+            let size = usize::try_from(object.descriptor.size.min(MAX_DEFINITION)).unwrap_or_default();
+            pulled_from(&at(file, bytes, object.descriptor.offset, size)?)
         }
-        if object.kind == Descriptor::DEFINITION && source.is_none() {
-            let size = usize::try_from(object.size.min(MAX_DEFINITION)).unwrap_or_default();
-            source = pulled_from(&at(file, bytes, object.offset, size)?);
-        }
-        if object.primary.is_some() && primary.is_some() {
-            return Err(SifError::malformed("it has two root filesystems"));
-        }
-        primary = primary.or(object.primary);
-    }
-    let mut primary = primary.ok_or(SifError::malformed("it has no root filesystem"))?;
+        None => None,
+    };
+    let mut primary = Primary::of(sif.primary()?);
     if primary.filesystem == Filesystem::Squashfs {
         primary.compression = Some(squashfs(file, bytes, &primary)?);
     }
-    let id = crate::digest::of_bytes(&header)[..12].to_owned();
-    Ok(Header { bytes, objects, primary, source, id })
+    let id = crate::digest::of_bytes(&at(file, bytes, 0, HEADER_SIZE)?)[..12].to_owned();
+    Ok(Header { bytes, objects: sif.objects.len(), primary, source, id })
 }
 
 /// The registry's image that a definition begins with.
@@ -130,36 +140,13 @@ fn squashfs(file: &mut (impl Read + Seek), bytes: u64, primary: &Primary) -> Res
     if block[..4] != *b"hsqs" {
         return Err(SifError::malformed("its root filesystem is not the squashfs that it should be"));
     }
-    if natural(&block, 40)? > primary.size {
+    let used = block[40..48].iter().rev().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    if used > primary.size {
         return Err(SifError::malformed("its root filesystem is cut off"));
     }
     let kind = usize::from(u16::from_le_bytes([block[20], block[21]]));
     let known = kind.checked_sub(1).and_then(|index| COMPRESSIONS.get(index));
     known.copied().ok_or(SifError::malformed("its root filesystem is compressed in a way that is not known"))
-}
-
-/// `size` bytes at `from`.
-fn at(file: &mut (impl Read + Seek), bytes: u64, from: u64, size: usize) -> Result<Vec<u8>, SifError> {
-    let end = from.checked_add(size as u64).ok_or(SifError::malformed("a part of it has no end"))?;
-    if bytes < end {
-        return Err(SifError::Truncated { bytes, needed: end });
-    }
-    let mut buffer = vec![0; size];
-    file.seek(SeekFrom::Start(from))?;
-    file.read_exact(&mut buffer).map_err(|error| match error.kind() {
-        // It became shorter while we read it.
-        io::ErrorKind::UnexpectedEof => SifError::Truncated { bytes, needed: end },
-        _ => SifError::Io(error),
-    })?;
-    Ok(buffer)
-}
-
-/// The signed number of 8 bytes at `at`, which must not be negative.
-fn natural(bytes: &[u8], at: usize) -> Result<u64, SifError> {
-    let mut raw = [0; 8];
-    raw.copy_from_slice(&bytes[at..at + 8]);
-    u64::try_from(i64::from_le_bytes(raw))
-        .map_err(|_| SifError::malformed("a length or place in it is negative"))
 }
 
 #[cfg(test)]

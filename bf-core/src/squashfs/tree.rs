@@ -10,6 +10,14 @@ pub struct InodeId(pub(super) u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Content(pub(super) u32);
 
+#[cfg(test)]
+impl Content {
+    /// Of a tree that no writer takes.
+    pub(crate) fn of_test(number: u32) -> Self {
+        Self(number)
+    }
+}
+
 /// What an inode has beside what it is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Meta {
