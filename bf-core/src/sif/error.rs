@@ -33,10 +33,12 @@ pub enum SifError {
         reason: &'static str,
     },
     /// A version of the format that nobody has written yet.
-    #[error("it has a version of the SIF format that is not known")]
+    #[error("it has a version of the SIF format, or of our record in it, that is not known")]
     Unsupported,
     /// It was not made by us, so it does not hold what it could be compared with.
-    #[error("it holds no record of its own content: Blackfish did not make it")]
+    #[error(
+        "it holds no record of its own content: Blackfish did not make it, or the record's entry is damaged"
+    )]
     NoProvenance,
     /// Something that was to be written into it is longer than any reader accepts.
     #[error("{what} is longer than {limit} bytes")]

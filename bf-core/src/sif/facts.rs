@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::image::Digest;
+use crate::image::{Digest, Reference};
 
 /// What an image's programs run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,8 +60,8 @@ pub struct RunConfig {
 pub struct Facts {
     /// What it runs on.
     pub architecture: Architecture,
-    /// What it is called, without `docker://`: `ghcr.io/org/name:tag`.
-    pub reference: String,
+    /// What it is called.
+    pub reference: Reference,
     /// The digest of its manifest.
     pub manifest: Digest,
     /// The digest of its configuration.

@@ -19,4 +19,6 @@ pub use verify::{Damage, Part, SifDigests, digests, provenance as provenance_of,
 pub use write::{Finished, SifWriter};
 
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;

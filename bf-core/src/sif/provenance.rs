@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Facts;
+use super::{Facts, SifError};
 use crate::digest::of_bytes;
-use crate::image::Digest;
+use crate::image::{Digest, Reference};
 
 /// The object's name.
 pub(super) const NAME: &str = "blackfish-provenance.json";
@@ -19,7 +19,7 @@ pub struct Provenance {
     /// 1.
     pub schema: u32,
     /// What the image is called.
-    pub reference: String,
+    pub reference: Reference,
     /// The digest of its manifest.
     pub manifest: Digest,
     /// The digest of its configuration.
@@ -90,11 +90,26 @@ impl Provenance {
         bytes
     }
 
-    /// Reads one; nothing where a byte of it is not as it was written, or where a later version wrote it.
-    pub(super) fn intact(bytes: &[u8]) -> Option<Self> {
-        let record: Self = serde_json::from_slice(bytes).ok()?;
+    /// The digest of an object in front of the partition, by its number.
+    pub(super) fn object(&self, id: u32) -> Option<&String> {
+        self.objects_sha256.get(usize::try_from(id).ok()?.checked_sub(1)?)
+    }
+
+    /// Reads one; nothing where a byte of it is not as it was written.
+    ///
+    /// # Errors
+    /// A later version wrote it.
+    pub(super) fn intact(bytes: &[u8]) -> Result<Option<Self>, SifError> {
+        #[derive(Deserialize)]
+        struct Version {
+            schema: u32,
+        }
+        if serde_json::from_slice::<Version>(bytes).is_ok_and(|version| version.schema > SCHEMA) {
+            return Err(SifError::Unsupported);
+        }
+        let Ok(record) = serde_json::from_slice::<Self>(bytes) else { return Ok(None) };
         let blank = Self { self_sha256: UNKNOWN.to_owned(), ..record.clone() };
         let whole = record.bytes() == bytes && of_bytes(&blank.bytes()) == record.self_sha256;
-        (whole && record.schema == SCHEMA).then_some(record)
+        Ok((whole && record.schema == SCHEMA).then_some(record))
     }
 }

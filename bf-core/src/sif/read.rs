@@ -44,6 +44,9 @@ impl Object {
     }
 }
 
+/// Bytes of a file that are spoken for, and the object that they are; nothing for header and table.
+pub(super) type Place<'s> = (Range<u64>, Option<&'s Object>);
+
 /// What a SIF consists of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sif {
@@ -135,7 +138,7 @@ impl Sif {
     }
 
     /// Everything that has a place, in its order: header, table (neither with an object), objects.
-    pub(super) fn places(&self) -> Result<Vec<(Range<u64>, Option<&Object>)>, SifError> {
+    pub(super) fn places(&self) -> Result<Vec<Place<'_>>, SifError> {
         let mut places = vec![(0..HEADER_SIZE as u64, None), (self.table(), None)];
         places.extend(self.objects.iter().map(|object| (object.bytes(), Some(object))));
         places.sort_by_key(|(range, _)| (range.start, range.end));

@@ -4,8 +4,9 @@
 //! the header: the time of the last change, the number of free places, the length of the data. So a header is looked at as it was before:
 //! each of the three is put back if it says what it must with the signatures that are there, and stays as it is if it does not,
 //! and is found. The entries and bytes of signatures are the only ones that nothing here covers (a damaged signature no longer
-//! verifies, which `apptainer verify` says). Gaps, free places of the table and what lies behind the last object are covered.
+//! verifies, which `apptainer verify` says). Gaps, free places of the table and what lies behind the last object are covered: what `apptainer sif del` leaves of a signature is found.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
@@ -46,6 +47,19 @@ pub enum Part {
     Gap,
 }
 
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Header => f.write_str("the header"),
+            Self::Table => f.write_str("the table of objects"),
+            Self::Partition => f.write_str("the root filesystem"),
+            Self::Object(id, name) if name.is_empty() => write!(f, "object {id}"),
+            Self::Object(id, name) => write!(f, "object {id} ({name})"),
+            Self::Gap => f.write_str("what lies between the objects"),
+        }
+    }
+}
+
 /// A part of a SIF that is not what it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damage {
@@ -70,7 +84,7 @@ pub fn digests(mut file: &File) -> Result<SifDigests, SifError> {
     digests_of(&mut file, length)
 }
 
-fn digests_of(file: &mut (impl Read + Seek), length: u64) -> Result<SifDigests, SifError> {
+pub(super) fn digests_of(file: &mut (impl Read + Seek), length: u64) -> Result<SifDigests, SifError> {
     let sif = Sif::read(file, length)?;
     let primary = sif.primary()?.bytes();
     let mut partition = Sha256::new();
@@ -115,14 +129,12 @@ pub(super) fn verify_of(file: &mut (impl Read + Seek), length: u64) -> Result<Ve
     let sif = Sif::read(file, length)?;
     let Some(object) = record(&sif) else { return Err(SifError::NoProvenance) };
     let mut damage = Vec::new();
-    let known = Provenance::intact(&sif.content(file, object)?);
+    let known = Provenance::intact(&sif.content(file, object)?)?;
     if known.is_none() {
         damage.push(named(object));
     }
 
-    let end = unsigned_end(&sif);
     let mut position = 0;
-    let mut documents = known.iter().flat_map(|known| &known.objects_sha256);
     for (range, place) in sif.places()? {
         let gap = first_byte(file, length, position..range.start)?;
         damage.extend(gap.map(|from| Damage { part: Part::Gap, bytes: from..range.start }));
@@ -139,8 +151,11 @@ pub(super) fn verify_of(file: &mut (impl Read + Seek), length: u64) -> Result<Ve
             Some(other) => {
                 let mut hash = Sha256::new();
                 hash_range(file, length, range.clone(), &mut hash)?;
-                let expected =
-                    if other.is_primary() { Some(&known.partition_sha256) } else { documents.next() };
+                let expected = if other.is_primary() {
+                    Some(&known.partition_sha256)
+                } else {
+                    known.object(other.descriptor.id)
+                };
                 (expected, hex(&hash.finalize()), named(other).part)
             }
         };
@@ -150,10 +165,6 @@ pub(super) fn verify_of(file: &mut (impl Read + Seek), length: u64) -> Result<Ve
     }
     let gap = first_byte(file, length, position..length)?;
     damage.extend(gap.map(|from| Damage { part: Part::Gap, bytes: from..length }));
-    // A record that lost its object, or more behind it than nothing.
-    if documents.next().is_some() || end > length {
-        damage.push(Damage { part: Part::Table, bytes: sif.table() });
-    }
     Ok(damage)
 }
 
@@ -165,7 +176,7 @@ pub fn provenance(mut file: &File) -> Result<Provenance, SifError> {
     let length = file.metadata()?.len();
     let sif = Sif::read(&mut file, length)?;
     let object = record(&sif).ok_or(SifError::NoProvenance)?;
-    Provenance::intact(&sif.content(&mut file, object)?).ok_or(SifError::malformed("its record is damaged"))
+    Provenance::intact(&sif.content(&mut file, object)?)?.ok_or(SifError::malformed("its record is damaged"))
 }
 
 fn record(sif: &Sif) -> Option<&Object> {

@@ -2,7 +2,7 @@
 //! header and table last. Until then the file has no magic, so that one that was not finished is no SIF.
 
 use std::fs::File;
-use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 
 use sha2::{Digest as _, Sha256};
 
@@ -52,7 +52,7 @@ pub struct Finished {
 }
 
 impl<'f> SifWriter<'f> {
-    /// Begins a SIF in `file`, which is empty and can be read as well. Writes what is known before the root filesystem is.
+    /// Begins a SIF in `file`, which can be read as well; what it held is lost. Writes what is known before the root filesystem is.
     ///
     /// # Errors
     /// The file cannot be written, or a document would be longer than [`MAX_DOCUMENT`].
@@ -62,6 +62,7 @@ impl<'f> SifWriter<'f> {
             (DataType::JSON, inspect::NAME, inspect::metadata(&facts)),
             (DataType::JSON, "oci-config.json", facts.oci.to_string().into_bytes()),
         ];
+        file.set_len(0)?;
         let mut small = Vec::new();
         let mut end = DATA_OFFSET;
         for (kind, name, bytes) in documents {
@@ -69,7 +70,7 @@ impl<'f> SifWriter<'f> {
             if size > MAX_DOCUMENT {
                 return Err(SifError::TooLong { what: "the image's configuration", limit: MAX_DOCUMENT });
             }
-            put(file, end, &bytes)?;
+            file.write_all_at(&bytes, end)?;
             small.push(Small { kind, name, offset: end, size, sha256: of_bytes(&bytes) });
             end += size;
         }
@@ -98,13 +99,12 @@ impl<'f> SifWriter<'f> {
         if size < 96 || at(&mut &*file, length, partition, 4)? != b"hsqs" {
             return Err(SifError::malformed("no squashfs was written into it"));
         }
-        let partition_sha256 = match sha256 {
-            Some(sha256) => sha256,
-            None => {
-                let mut hash = Sha256::new();
-                hash_range(&mut &*file, length, partition..behind, &mut hash)?;
-                hex(&hash.finalize())
-            }
+        let partition_sha256 = if let Some(sha256) = sha256 {
+            sha256
+        } else {
+            let mut hash = Sha256::new();
+            hash_range(&mut &*file, length, partition..behind, &mut hash)?;
+            hex(&hash.finalize())
         };
 
         let mut entries = Vec::new();
@@ -138,18 +138,12 @@ impl<'f> SifWriter<'f> {
         if record.len() as u64 != size {
             return Err(SifError::malformed("its record has two lengths"));
         }
-        put(file, behind, &record)?;
+        file.write_all_at(&record, behind)?;
         file.set_len(bytes)?;
-        put(file, TABLE_OFFSET, &table)?;
-        put(file, 0, &header)?;
+        file.write_all_at(&table, TABLE_OFFSET)?;
+        file.write_all_at(&header, 0)?;
         Ok(Finished { bytes, partition_sha256 })
     }
-}
-
-fn put(mut file: &File, at: u64, bytes: &[u8]) -> Result<(), SifError> {
-    file.seek(SeekFrom::Start(at))?;
-    file.write_all(bytes)?;
-    Ok(())
 }
 
 /// An id that is the same whenever the same image is made into a SIF in the same way, in the form of a random one (version 4).

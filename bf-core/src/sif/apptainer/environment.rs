@@ -13,11 +13,11 @@ pub(super) fn script(env: &[String]) -> String {
             continue;
         }
         let value = quoted(value);
-        text += &match name {
-            "PATH" => format!("PATH={value}\nexport PATH\n"),
+        if name != "PATH" {
             // Not `${X:-...}`, where quotes within quotes mean something else, and no assignment to what may be read-only, as UID.
-            _ => format!("[ -n \"${{{name}:-}}\" ] || {name}={value}\nexport {name}\n"),
-        };
+            text.extend(["[ -n \"${", name, ":-}\" ] || "]);
+        }
+        text.extend([name, "=", &value, "\nexport ", name, "\n"]);
     }
     text
 }
@@ -28,13 +28,14 @@ fn is_name(name: &str) -> bool {
     name.bytes().all(|byte| letter(byte) || byte.is_ascii_digit()) && name.bytes().next().is_some_and(letter)
 }
 
-/// A word that a shell reads as exactly this text. A carriage return is made by `printf`: Apptainer's shell drops those that stand before a
+/// A word that a shell reads as exactly this text. In an assignment, Apptainer's shell leaves the backslash of `\'` where it is, so a single quote
+/// stands in double ones. A carriage return is made by `printf`: Apptainer's shell drops those that stand before a
 /// line feed, even in quotes.
 pub(super) fn quoted(text: &str) -> String {
     let mut word = String::from("'");
     for character in text.chars() {
         match character {
-            '\'' => word += r"'\''",
+            '\'' => word += r#"'"'"'"#,
             '\r' => word += "'\"$(printf '\\r')\"'",
             other => word.push(other),
         }

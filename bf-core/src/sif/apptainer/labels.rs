@@ -17,6 +17,6 @@ pub fn labels(facts: &Facts) -> BTreeMap<String, String> {
     add("schema-version", "1.0".to_owned());
     add("usage.blackfish.version", facts.tool.clone());
     add("usage.singularity.deffile.bootstrap", "docker".to_owned());
-    add("usage.singularity.deffile.from", facts.reference.clone());
+    add("usage.singularity.deffile.from", facts.reference.to_string());
     labels
 }

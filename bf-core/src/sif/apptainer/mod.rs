@@ -26,3 +26,6 @@ pub fn environment_scripts(facts: &Facts) -> Vec<(String, String)> {
         ("/.singularity.d/env/90-environment.sh".into(), scripts::ENVIRONMENT.into()),
     ]
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,20 +46,20 @@ fi
 "#;
 
 /// `env/99-base.sh`: where Apptainer binds the host's libraries for GPUs, and a prompt.
-pub(super) const LIBRARIES: &str = r#"#!/bin/sh
+pub(super) const LIBRARIES: &str = r"#!/bin/sh
 LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}/.singularity.d/libs
 PS1=${PS1:-Apptainer> }
 export LD_LIBRARY_PATH PS1
-"#;
+";
 
 /// `env/99-runtimevars.sh`: what the user asks for PATH.
-pub(super) const RUNTIME: &str = r#"#!/bin/sh
+pub(super) const RUNTIME: &str = r"#!/bin/sh
 PATH=${SING_USER_DEFINED_PREPEND_PATH:+$SING_USER_DEFINED_PREPEND_PATH:}${PATH:-}
 PATH=$PATH${SING_USER_DEFINED_APPEND_PATH:+:$SING_USER_DEFINED_APPEND_PATH}
 PATH=${SING_USER_DEFINED_PATH:-$PATH}
 unset SING_USER_DEFINED_PREPEND_PATH SING_USER_DEFINED_APPEND_PATH SING_USER_DEFINED_PATH
 export PATH
-"#;
+";
 
 /// How every action begins.
 const SOURCE: &str = r#"for script in /.singularity.d/env/*.sh; do
@@ -72,7 +72,16 @@ pub(super) fn actions() -> [(&'static str, String); 5] {
     let script = |before: &str, action: &str| format!("#!/bin/sh\n{before}{SOURCE}{action}");
     [
         ("exec", script("", "exec \"$@\"\n")),
-        ("run", script("", &of_app("runscript", "exec /bin/sh \"$@\""))),
+        (
+            "run",
+            script(
+                "",
+                &of_app(
+                    "runscript",
+                    "echo 'the image has no runscript, here is its shell'\nexec /bin/sh \"$@\"",
+                ),
+            ),
+        ),
         ("shell", script("", SHELL)),
         // The first process of an instance waits for this signal.
         (
@@ -82,7 +91,7 @@ pub(super) fn actions() -> [(&'static str, String); 5] {
                 "[ ! -x /.singularity.d/startscript ] || exec /.singularity.d/startscript\n",
             ),
         ),
-        ("test", script("", &of_app("test", "exec /bin/sh -c true"))),
+        ("test", script("", &of_app("test", "echo 'the image has no test'\nexec /bin/sh -c true"))),
     ]
 }
 
