@@ -9,7 +9,7 @@ use std::path::Path;
 use super::Reference;
 use crate::sif::format::{DataType, HEADER_SIZE};
 use crate::sif::read::at;
-use crate::sif::{Object, Sif};
+use crate::sif::{Architecture, Object, Sif};
 
 /// As much of a definition as is read: its first lines say where it comes from.
 const MAX_DEFINITION: u64 = 4096;
@@ -44,25 +44,14 @@ impl Primary {
             offset: object.descriptor.offset,
             size: object.descriptor.size,
             filesystem: if object.is_squashfs() { Filesystem::Squashfs } else { Filesystem::Other },
-            architecture: object.descriptor.partition().and_then(|(_, _, code)| machine(code)),
+            architecture: object
+                .descriptor
+                .partition()
+                .and_then(|(_, _, code)| Architecture::from_code(code))
+                .map(Architecture::machine),
             compression: None,
         }
     }
-}
-
-/// What `uname -m` says on an architecture of this code.
-fn machine(code: [u8; 3]) -> Option<&'static str> {
-    Some(match &code {
-        b"01\0" => "i686",
-        b"02\0" => "x86_64",
-        b"03\0" => "arm",
-        b"04\0" => "aarch64",
-        b"05\0" => "ppc64",
-        b"06\0" => "ppc64le",
-        b"11\0" => "s390x",
-        b"12\0" => "riscv64",
-        _ => return None,
-    })
 }
 
 /// What a whole SIF says of itself.

@@ -8,37 +8,58 @@ use crate::image::{Digest, Reference};
 
 /// What an image's programs run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // their names are all there is to say
 pub enum Architecture {
-    /// x86_64.
+    I386,
     Amd64,
-    /// aarch64.
+    Arm,
     Arm64,
-    /// POWER, little endian.
+    Ppc64,
     Ppc64le,
+    S390x,
+    Riscv64,
 }
 
 impl Architecture {
-    /// As image configurations call it.
+    /// Each with SIF's code, what image configurations call it, and what `uname -m` says.
+    const ALL: [(Self, [u8; 3], &str, &str); 8] = [
+        (Self::I386, *b"01\0", "386", "i686"),
+        (Self::Amd64, *b"02\0", "amd64", "x86_64"),
+        (Self::Arm, *b"03\0", "arm", "arm"),
+        (Self::Arm64, *b"04\0", "arm64", "aarch64"),
+        (Self::Ppc64, *b"05\0", "ppc64", "ppc64"),
+        (Self::Ppc64le, *b"06\0", "ppc64le", "ppc64le"),
+        (Self::S390x, *b"11\0", "s390x", "s390x"),
+        (Self::Riscv64, *b"12\0", "riscv64", "riscv64"),
+    ];
+
+    /// By what image configurations call it.
     pub fn from_oci(name: &str) -> Option<Self> {
-        [Self::Amd64, Self::Arm64, Self::Ppc64le].into_iter().find(|one| one.oci() == name)
+        Self::ALL.into_iter().find(|(_, _, oci, _)| *oci == name).map(|(one, ..)| one)
     }
 
-    /// As image configurations call it.
+    /// By SIF's code.
+    pub fn from_code(code: [u8; 3]) -> Option<Self> {
+        Self::ALL.into_iter().find(|(_, own, ..)| *own == code).map(|(one, ..)| one)
+    }
+
+    fn row(self) -> (Self, [u8; 3], &'static str, &'static str) {
+        Self::ALL.into_iter().find(|(one, ..)| *one == self).unwrap_or(Self::ALL[1])
+    }
+
+    /// What image configurations call it.
     pub fn oci(self) -> &'static str {
-        match self {
-            Self::Amd64 => "amd64",
-            Self::Arm64 => "arm64",
-            Self::Ppc64le => "ppc64le",
-        }
+        self.row().2
     }
 
     /// SIF's code for it.
     pub fn code(self) -> [u8; 3] {
-        match self {
-            Self::Amd64 => *b"02\0",
-            Self::Arm64 => *b"04\0",
-            Self::Ppc64le => *b"06\0",
-        }
+        self.row().1
+    }
+
+    /// What `uname -m` says on it.
+    pub fn machine(self) -> &'static str {
+        self.row().3
     }
 }
 
@@ -80,4 +101,18 @@ pub struct Facts {
     pub oci: Value,
     /// How it is run.
     pub run: RunConfig,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn architectures_have_three_names_each() {
+        for (one, code, oci, machine) in Architecture::ALL {
+            assert_eq!((one.code(), one.oci(), one.machine()), (code, oci, machine));
+            assert_eq!((Architecture::from_code(code), Architecture::from_oci(oci)), (Some(one), Some(one)));
+        }
+        assert_eq!((Architecture::from_code(*b"99\0"), Architecture::from_oci("x86_64")), (None, None));
+    }
 }

@@ -86,7 +86,7 @@ pub fn digests(mut file: &File) -> Result<SifDigests, SifError> {
 
 pub(super) fn digests_of(file: &mut (impl Read + Seek), length: u64) -> Result<SifDigests, SifError> {
     let sif = Sif::read(file, length)?;
-    let primary = sif.primary()?.bytes();
+    sif.primary()?;
     let mut partition = Sha256::new();
     let mut metadata = Sha256::new();
     metadata.update(b"blackfish-sif-metadata-1\n");
@@ -99,7 +99,7 @@ pub(super) fn digests_of(file: &mut (impl Read + Seek), length: u64) -> Result<S
         between(file, &sif, position..range.start, end, &mut metadata)?;
         match object {
             None => metadata.update(unsigned_table(file, &sif)?),
-            Some(_) if range == primary => hash_range(file, length, range.clone(), &mut partition)?,
+            Some(object) if object.is_primary() => hash_range(file, length, range.clone(), &mut partition)?,
             Some(object) if object.is_signature() => {
                 if range.start < end {
                     zeros(range.end - range.start, &mut metadata);

@@ -15,6 +15,7 @@ use super::read::{MAX_DOCUMENT, at};
 use super::verify::hash_range;
 use super::{Facts, SifError, apptainer, inspect};
 use crate::digest::{hex, of_bytes};
+use crate::image::Digest;
 
 /// The objects of a SIF that we write.
 const OBJECTS: usize = 5;
@@ -83,12 +84,12 @@ impl<'f> SifWriter<'f> {
         self.partition
     }
 
-    /// Completes the file around a squashfs of `size` bytes at [`Self::partition_offset`]. `sha256` is its digest (64 hex digits)
+    /// Completes the file around a squashfs of `size` bytes at [`Self::partition_offset`]. `sha256` is its digest
     /// where that is known; else it is read once more. Nothing is flushed: that is for who gives the file its name.
     ///
     /// # Errors
     /// There is no squashfs of that size, or the file cannot be read or written.
-    pub fn finish(self, size: u64, sha256: Option<String>) -> Result<Finished, SifError> {
+    pub fn finish(self, size: u64, sha256: Option<&Digest>) -> Result<Finished, SifError> {
         let Self { file, facts, small, end, partition } = self;
         let behind =
             partition.checked_add(size).ok_or(SifError::malformed("its root filesystem has no end"))?;
@@ -100,7 +101,7 @@ impl<'f> SifWriter<'f> {
             return Err(SifError::malformed("no squashfs was written into it"));
         }
         let partition_sha256 = if let Some(sha256) = sha256 {
-            sha256
+            sha256.hex().to_owned()
         } else {
             let mut hash = Sha256::new();
             hash_range(&mut &*file, length, partition..behind, &mut hash)?;
