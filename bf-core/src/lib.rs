@@ -11,6 +11,7 @@ pub mod digest;
 pub mod duration;
 pub mod host;
 pub mod image;
+pub mod layer;
 pub mod lock;
 pub mod model;
 pub mod permissions;

@@ -12,9 +12,14 @@ pub struct Content(pub(super) u32);
 
 #[cfg(test)]
 impl Content {
-    /// Of a tree that no writer takes.
-    pub(crate) fn of_test(number: u32) -> Self {
+    /// For tests of what gives contents to a writer, which have none.
+    pub(crate) fn numbered(number: u32) -> Self {
         Self(number)
+    }
+
+    /// Its number in the order of the writer.
+    pub(crate) fn number(self) -> u32 {
+        self.0
     }
 }
 

@@ -38,7 +38,7 @@ impl Image {
     }
 
     fn file(&mut self, path: &str) -> InodeId {
-        self.put(path, Kind::File(Content::of_test(0)))
+        self.put(path, Kind::File(Content::numbered(0)))
     }
 
     fn link(&mut self, path: &str, target: &str) -> InodeId {
@@ -58,7 +58,7 @@ impl Image {
         match &self.inode(path).kind {
             Kind::File(content) => {
                 let place = (0..self.files.len())
-                    .find(|at| Content::of_test(u32::try_from(*at).unwrap()) == *content);
+                    .find(|at| Content::numbered(u32::try_from(*at).unwrap()) == *content);
                 String::from_utf8(self.files[place.unwrap()].clone()).unwrap()
             }
             other => panic!("{path}: {other:?}"),
@@ -69,7 +69,7 @@ impl Image {
         let Self { tree, files } = self;
         install(tree, facts, &mut |bytes| {
             files.push(bytes.to_vec());
-            Ok(Content::of_test(u32::try_from(files.len() - 1).unwrap()))
+            Ok(Content::numbered(u32::try_from(files.len() - 1).unwrap()))
         })
     }
 }
