@@ -112,8 +112,10 @@ impl Record {
             number += 1;
             let fault =
                 |fault| LayerError::Entry { layer: layer.to_owned(), path: shown(&entry.name), fault };
-            self.count(&entry, layer, limits)?;
-            if let Some(mut op) = self.op(&entry).map_err(fault)? {
+            self.count(&entry);
+            let op = self.op(&entry).map_err(fault)?;
+            self.check(layer, limits)?;
+            if let Some(mut op) = op {
                 if let Act::File { content, entry: which, .. } = &mut op.act {
                     *which = entry_number;
                     self.files.add(entry.size);
@@ -138,20 +140,21 @@ impl Record {
         Ok(())
     }
 
-    fn count(&mut self, entry: &Entry, layer: &str, limits: &Limits) -> Result<(), LayerError> {
+    fn count(&mut self, entry: &Entry) {
         self.entries += 1;
         self.bytes = self.bytes.saturating_add(entry.size);
-        let text = self.text + self.paths.bytes();
-        let paths = self.paths.len() as u64;
-        let limit = |what, limit| Err(LayerError::Limit { layer: layer.to_owned(), what, limit });
-        if self.entries > limits.entries || paths > limits.entries.saturating_mul(2) {
-            return limit("entries", limits.entries);
-        }
-        if self.bytes > limits.bytes {
-            return limit("bytes", limits.bytes);
-        }
-        if text > limits.text {
-            return limit("bytes of names", limits.text);
+    }
+
+    fn check(&self, layer: &str, limits: &Limits) -> Result<(), LayerError> {
+        let entries = self.entries.max(self.paths.len() as u64 / 2);
+        for (there, limit, what) in [
+            (entries, limits.entries, "entries"),
+            (self.bytes, limits.bytes, "bytes"),
+            (self.text + self.paths.bytes(), limits.text, "bytes of names"),
+        ] {
+            if there > limit {
+                return Err(LayerError::Limit { layer: layer.to_owned(), what, limit });
+            }
         }
         Ok(())
     }

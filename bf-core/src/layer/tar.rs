@@ -345,7 +345,7 @@ impl<R: BufRead> Reader<R> {
             uid: pax.uid.map_or_else(|| header.uid(), Ok)?,
             gid: pax.gid.map_or_else(|| header.gid(), Ok)?,
             mtime: pax.mtime.map_or_else(|| header.mtime(), Ok)?,
-            size: stored,
+            size: if kind == EntryKind::File { stored } else { 0 },
             device: if matches!(kind, EntryKind::Character | EntryKind::Block) {
                 header.device()?
             } else {
