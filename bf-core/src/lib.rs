@@ -14,6 +14,7 @@ pub mod image;
 pub mod layer;
 pub mod lock;
 pub mod model;
+pub mod oci;
 pub mod permissions;
 pub mod publish;
 pub mod report;
