@@ -17,6 +17,7 @@ pub mod model;
 pub mod oci;
 pub mod permissions;
 pub mod publish;
+pub mod registry;
 pub mod report;
 pub mod service;
 pub mod settings;

@@ -1,6 +1,6 @@
 //! Runs a program that may hang or never stop talking.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -37,17 +37,26 @@ pub struct Ended {
 ///
 /// To end with something else than 0 is no error here: the caller knows what the program means by it.
 pub fn run_within(command: &mut Command, limits: Limits) -> Result<Ended, CommandError> {
+    run_fed(command, "", limits)
+}
+
+/// As [`run_within`], with a short text as standard input: no more than a pipe takes at once, 4096 bytes.
+pub fn run_fed(command: &mut Command, input: &str, limits: Limits) -> Result<Ended, CommandError> {
     let program = display_name(command.get_program());
     let not_started = |source| CommandError::NotStarted { program: program.clone(), source };
     let deadline = Instant::now() + limits.time;
     let mut child = command
-        .stdin(Stdio::null())
+        .stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         // A group of its own, so that it can be killed with its children and without us.
         .process_group(0)
         .spawn()
         .map_err(not_started)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A program that does not read it says itself what it thinks of that.
+        let _ = stdin.write_all(input.as_bytes());
+    }
     let stdout = gather(child.stdout.take(), limits.output);
     let stderr = gather(child.stderr.take(), limits.output);
     match outcome(&mut child, &stdout, &stderr, deadline, limits) {
@@ -144,6 +153,13 @@ mod tests {
         let ended = sh("echo out; echo err >&2; exit 3", LONG).unwrap();
         assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("out\n", "err\n"));
         assert_eq!(ended.status.code(), Some(3));
+    }
+
+    #[test]
+    fn what_is_fed_can_be_read() {
+        let limits = Limits { time: LONG, output: 1000 };
+        let ended = run_fed(&mut Command::new("cat"), "a text", limits).unwrap();
+        assert_eq!(ended.stdout, "a text");
     }
 
     #[test]

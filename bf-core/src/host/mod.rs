@@ -6,7 +6,7 @@ mod limited;
 
 pub use command::{CommandError, Completed, ending, run};
 pub use find::find_program;
-pub use limited::{Ended, Limits, run_within};
+pub use limited::{Ended, Limits, run_fed, run_within};
 
 /// The host's name, as the kernel has it; `unknown` if that is not text.
 pub fn name() -> String {

@@ -30,6 +30,13 @@ pub struct Descriptor {
     pub platform: Option<Platform>,
 }
 
+impl Descriptor {
+    /// Whether it is a layer that registries may refuse to have, so that it is fetched from its `urls`.
+    pub fn is_foreign(&self) -> bool {
+        LayerType::of(&self.media_type).is_ok_and(|layer| layer.foreign)
+    }
+}
+
 /// How a layer's archive is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use super::files::Files;
-use super::image::{check_bytes, check_digest};
+use super::image::check_bytes;
 use super::{
     Blobs, Descriptor, Document, Image, Index, MAX_CONFIG, MAX_MANIFEST, Manifest, OciError, Platform,
     Verified,
@@ -92,13 +92,9 @@ pub(super) fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
 fn follow(files: &Files, mut index: Index, platform: &Platform) -> Result<(Vec<u8>, Manifest), OciError> {
     let name = files.place.as_str();
     for _ in 0..MAX_DEPTH {
-        let Some(entry) = platform.choose(&index) else {
-            let (wanted, found) = (platform.to_string(), Platform::all(&index));
-            return Err(OciError::NoPlatform { name: name.to_owned(), wanted, found });
-        };
+        let entry = platform.choose_or_fail(&index, name)?;
         let bytes = files.read(&blob(&entry.digest), "manifest", MAX_MANIFEST)?;
         check_bytes(&bytes, entry, "manifest", name)?;
-        check_digest(&bytes, &entry.digest, "manifest", name)?;
         match Document::parse(&bytes, Some(&entry.media_type), name)? {
             Document::Manifest(manifest) => return Ok((bytes, manifest)),
             Document::Index(next) => index = next,

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::descriptor::or_default;
-use super::{Descriptor, Index};
+use super::{Descriptor, Index, OciError};
 
 /// An operating system and a processor, in the words of Go: `linux`, `amd64`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,8 +87,21 @@ impl Platform {
         best.map(|(_, entry)| entry)
     }
 
+    /// As [`Self::choose`]; the error says what there is.
+    pub(crate) fn choose_or_fail<'a>(
+        &self,
+        index: &'a Index,
+        name: &str,
+    ) -> Result<&'a Descriptor, OciError> {
+        self.choose(index).ok_or_else(|| OciError::NoPlatform {
+            name: name.to_owned(),
+            wanted: self.to_string(),
+            found: Self::all(index),
+        })
+    }
+
     /// What an index has, for a message.
-    pub(super) fn all(index: &Index) -> String {
+    fn all(index: &Index) -> String {
         const SHOWN: usize = 12;
         let mut names: Vec<String> = Vec::new();
         for entry in index.manifests.iter().filter(|entry| !is_attestation(entry)) {

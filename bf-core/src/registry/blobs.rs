@@ -1,0 +1,85 @@
+//! A folder with blobs: `sha256-<hex>` are complete, `sha256-<hex>.partial` are on their way.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::RegistryError;
+use crate::digest;
+use crate::image::Digest;
+use crate::oci::Descriptor;
+
+/// The folder. Nothing but the blobs is in it; who kills us at any moment leaves what the next run can use.
+#[derive(Debug, Clone)]
+pub struct BlobStore {
+    folder: PathBuf,
+}
+
+impl BlobStore {
+    /// Uses a folder, and makes it if it is not there.
+    pub fn new(folder: impl Into<PathBuf>) -> io::Result<Self> {
+        let folder = folder.into();
+        fs_err::create_dir_all(&folder)?;
+        Ok(Self { folder })
+    }
+
+    /// Where it is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where a blob is, or will be, when it is complete.
+    pub fn path(&self, digest: &Digest) -> PathBuf {
+        self.folder.join(format!("sha256-{}", digest.hex()))
+    }
+
+    pub(super) fn partial(&self, digest: &Digest) -> PathBuf {
+        self.folder.join(format!("sha256-{}.partial", digest.hex()))
+    }
+
+    /// The file of a blob that is complete: it has the right size, and if `verify` is set, it also hashes to its digest.
+    /// One that does not is removed.
+    pub fn complete(&self, blob: &Descriptor, verify: bool) -> io::Result<Option<PathBuf>> {
+        let path = self.path(&blob.digest);
+        let length = match fs_err::symlink_metadata(&path) {
+            Ok(metadata) if metadata.is_file() => metadata.len(),
+            Ok(_) => return Err(io::Error::other(format!("{} is no regular file", path.display()))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let good = length == blob.size && (!verify || digest::of_file(&path)?.0 == blob.digest.hex());
+        if good {
+            return Ok(Some(path));
+        }
+        fs_err::remove_file(&path)?;
+        Ok(None)
+    }
+
+    /// Opens what an earlier run left, or begins; for us alone.
+    pub(super) fn begin(&self, digest: &Digest) -> Result<File, RegistryError> {
+        let path = self.partial(digest);
+        let file =
+            fs_err::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
+        let (file, _) = file.into_parts();
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(RegistryError::Busy { path }),
+            // There are filesystems without locks: then two runs at once are the caller's care.
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
+        }
+    }
+
+    /// Gives a verified file its name.
+    pub(super) fn finish(&self, digest: &Digest) -> io::Result<PathBuf> {
+        let path = self.path(digest);
+        fs_err::rename(self.partial(digest), &path)?;
+        Ok(path)
+    }
+
+    /// Removes what cannot be used.
+    pub(super) fn discard(&self, digest: &Digest) -> io::Result<()> {
+        match fs_err::remove_file(self.partial(digest)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! A request to a registry: with what it wants to know of us, and what its refusals mean.
+
+use reqwest::header::{ACCEPT_ENCODING, HeaderName, HeaderValue};
+use reqwest::{Method, Url};
+use serde::Deserialize;
+
+use super::RegistryError;
+use super::endpoint::Endpoint;
+use super::http::{Answer, Call, Fault, Http};
+use super::retry::retry_after;
+
+/// Asks once, and once more if the registry wants to know who we are. The answer is a success, or `416`.
+pub(super) fn ask<'a>(
+    http: &'a Http,
+    endpoint: &Endpoint,
+    method: &Method,
+    url: &Url,
+    headers: &[(HeaderName, HeaderValue)],
+    what: &str,
+) -> Result<Answer<'a>, Fault> {
+    let mut headers = headers.to_vec();
+    // Sizes and digests are those of the bytes that are stored.
+    headers.push((ACCEPT_ENCODING, HeaderValue::from_static("identity")));
+    let mut call = Call {
+        method: method.clone(),
+        url: url.clone(),
+        headers,
+        authorization: endpoint.auth.header(),
+        form: None,
+        plain: endpoint.plain,
+    };
+    let mut answer = http.send(&endpoint.host, &call)?;
+    if answer.status().as_u16() == 401
+        && !endpoint.repository.is_empty()
+        && endpoint.auth.answer(http, endpoint, &answer, call.authorization.as_ref())?
+    {
+        call.authorization = endpoint.auth.header();
+        answer = http.send(&endpoint.host, &call)?;
+    }
+    judge(answer, endpoint, what)
+}
+
+/// What a status means.
+pub(super) fn judge<'a>(answer: Answer<'a>, endpoint: &Endpoint, what: &str) -> Result<Answer<'a>, Fault> {
+    let status = answer.status();
+    let number = status.as_u16();
+    if status.is_success() || number == 416 {
+        return Ok(answer);
+    }
+    let after = answer.header("retry-after").and_then(retry_after);
+    let said = said(answer, endpoint);
+    let registry = endpoint.host.clone();
+    Err(Fault::Final(match number {
+        429 => {
+            let reason = format!("it limits how often it is asked{}", with(&said));
+            return Err(Fault::Transient { reason, after, limited: true });
+        }
+        // 501 and 505 are about what we ask, and stay.
+        408 | 500 | 502..=504 | 506.. => {
+            let reason = format!("it answered {number}{}", with(&said));
+            return Err(Fault::Transient { reason, after, limited: false });
+        }
+        401 | 403 => RegistryError::Denied {
+            registry,
+            repository: endpoint.repository.clone(),
+            status: number,
+            said,
+            with_credentials: endpoint.auth.has_credentials(),
+        },
+        404 | 410 => RegistryError::NotFound { registry, what: what.to_owned() },
+        _ => RegistryError::Refused { registry, what: what.to_owned(), status: number, said },
+    }))
+}
+
+#[derive(Deserialize)]
+struct Errors {
+    #[serde(default)]
+    errors: Vec<Said>,
+}
+
+#[derive(Deserialize)]
+struct Said {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    message: String,
+}
+
+/// The first error that the body speaks of, in one short piece.
+fn said(answer: Answer<'_>, endpoint: &Endpoint) -> String {
+    const MAX_BODY: u64 = 64 * 1024;
+    const SHOWN: usize = 200;
+    // What cannot be read adds nothing to the status.
+    let Ok(Some(bytes)) = answer.bytes(MAX_BODY) else { return String::new() };
+    let Ok(Errors { errors }) = serde_json::from_slice(&bytes) else { return String::new() };
+    let Some(Said { code, message }) = errors.into_iter().next() else { return String::new() };
+    let text = if message.is_empty() { code } else { message };
+    endpoint.auth.redacted(&text).chars().filter(|c| !c.is_control()).take(SHOWN).collect()
+}
+
+fn with(said: &str) -> String {
+    if said.is_empty() { String::new() } else { format!(": {said}") }
+}

@@ -1,0 +1,53 @@
+//! A limit of bytes per second that all connections share.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// A token bucket: who takes bytes is told how long to wait for them.
+#[derive(Debug)]
+pub struct Bandwidth {
+    /// Bytes per second; 0 is no limit.
+    rate: u64,
+    /// When what was taken until now will have been allowed.
+    paid: Mutex<Instant>,
+}
+
+/// What may come at once after a pause.
+const BURST: Duration = Duration::from_millis(250);
+
+impl Bandwidth {
+    /// So many bytes per second; 0 for no limit.
+    pub fn new(rate: u64) -> Self {
+        Self { rate, paid: Mutex::new(Instant::now()) }
+    }
+
+    /// Takes bytes that have come: the pause before the next ones may be read.
+    pub(super) fn take(&self, bytes: u64) -> Duration {
+        if self.rate == 0 {
+            return Duration::ZERO;
+        }
+        let now = Instant::now();
+        let nanoseconds = u128::from(bytes) * 1_000_000_000 / u128::from(self.rate);
+        let cost = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX));
+        let mut paid = self.paid.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let earliest = now.checked_sub(BURST).unwrap_or(now);
+        // A rate of one byte per year is no reason to panic.
+        *paid = (*paid).max(earliest).checked_add(cost).unwrap_or(*paid);
+        paid.saturating_duration_since(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_costs_time_and_a_pause_saves_little() {
+        let limit = Bandwidth::new(1000);
+        let first = limit.take(1000);
+        assert!(first > Duration::from_millis(700) && first <= Duration::from_secs(1), "{first:?}");
+        let second = limit.take(1000);
+        assert!(second > Duration::from_millis(1700), "{second:?}");
+        assert_eq!(Bandwidth::new(0).take(u64::MAX), Duration::ZERO);
+    }
+}

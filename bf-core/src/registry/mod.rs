@@ -1,0 +1,50 @@
+//! The client of container registries: manifests, and blobs that are fetched several at once and can be resumed.
+//!
+//! The protocol is that of the OCI distribution specification 1.1, with the token service of Docker's registries. Call it from
+//! plain threads, not from inside of an asynchronous runtime: it waits.
+//!
+//! What is checked: every blob, and every manifest that was asked for by its digest, hashes to that digest, whoever sent it. A tag
+//! is the word of who answered: of the registry, or of the mirror that was asked first.
+//!
+//! Who is trusted: https, with the certificate authorities of this machine; `SSL_CERT_FILE` (a file) and `SSL_CERT_DIR` (folders)
+//! are read in their place if they are set. Authorities that a caller names come on top.
+
+mod auth;
+mod base64;
+mod blobs;
+mod call;
+mod cancel;
+mod challenge;
+mod credentials;
+mod download;
+mod endpoint;
+mod error;
+mod event;
+mod fetcher;
+mod growing;
+mod helper;
+mod http;
+mod limit;
+mod options;
+mod repository;
+mod retry;
+mod secret;
+mod source;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod token;
+
+pub use blobs::BlobStore;
+pub use cancel::Cancel;
+pub use credentials::Credentials;
+pub use error::RegistryError;
+pub use event::{Event, Progress, silent};
+pub use fetcher::Fetcher;
+pub use growing::BlobReader;
+pub use limit::Bandwidth;
+pub use options::{Limits, Options};
+pub use repository::{Fetched, Repository};
+pub use secret::Secret;
+pub use source::RegistrySource;

@@ -1,0 +1,107 @@
+//! When to try again: pauses that double, with some chance in them, and what registries ask for.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::http::{Fault, Http};
+use super::{Event, Limits, Progress, RegistryError};
+
+/// Tries of one thing at one host.
+pub(super) struct Retry<'a> {
+    pub(super) http: &'a Http,
+    pub(super) limits: Limits,
+    pub(super) progress: &'a Progress,
+    pub(super) registry: &'a str,
+    pub(super) what: &'a str,
+    tries: u32,
+    waited: Duration,
+}
+
+impl<'a> Retry<'a> {
+    pub(super) fn new(
+        http: &'a Http,
+        limits: Limits,
+        progress: &'a Progress,
+        registry: &'a str,
+        what: &'a str,
+    ) -> Self {
+        Self { http, limits, progress, registry, what, tries: 0, waited: Duration::ZERO }
+    }
+
+    /// Some of it came: all tries are there again.
+    pub(super) fn progressed(&mut self) {
+        self.tries = 0;
+    }
+
+    /// Waits until the next try; the error, if there is none.
+    pub(super) fn wait(&mut self, fault: Fault) -> Result<(), RegistryError> {
+        let (reason, after, limited) = match fault {
+            Fault::Final(error) => return Err(error),
+            Fault::Transient { reason, after, limited } => (reason, after, limited),
+        };
+        self.tries += 1;
+        if self.tries >= self.limits.tries {
+            let (registry, what) = (self.registry.to_owned(), self.what.to_owned());
+            return Err(if limited {
+                RegistryError::Limited { registry, what, waited: self.waited }
+            } else {
+                RegistryError::Unreachable { registry, what, reason, tries: self.tries }
+            });
+        }
+        let doubled = self.limits.pause.saturating_mul(1 << (self.tries - 1).min(16));
+        let wait = after.unwrap_or_else(|| jittered(doubled)).min(self.limits.longest_pause);
+        (self.progress)(Event::Waiting { registry: self.registry.to_owned(), wait, reason });
+        self.waited = self.waited.saturating_add(wait);
+        self.http.sleep(wait)
+    }
+
+    /// Does something until it succeeds or there is no point in it.
+    pub(super) fn run<T>(&mut self, mut work: impl FnMut() -> Result<T, Fault>) -> Result<T, RegistryError> {
+        loop {
+            match work() {
+                Ok(done) => return Ok(done),
+                Err(fault) => self.wait(fault)?,
+            }
+        }
+    }
+}
+
+/// Between half of it and all of it, so that a hundred jobs do not come back at once.
+fn jittered(pause: Duration) -> Duration {
+    // Without chance it is the whole pause.
+    let chance = getrandom::u32().unwrap_or(u32::MAX);
+    pause.mul_f64(0.5 + 0.5 * f64::from(chance) / f64::from(u32::MAX))
+}
+
+/// `Retry-After`: seconds, or a date of HTTP (RFC 9110, section 10.2.3).
+pub(super) fn retry_after(header: &str) -> Option<Duration> {
+    let header = header.trim();
+    if let Ok(seconds) = header.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(header).ok()?;
+    let seconds = u64::try_from(date.as_second()).ok()?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    Some(Duration::from_secs(seconds).saturating_sub(now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registry_says_seconds_or_a_date() {
+        assert_eq!(retry_after(" 120 "), Some(Duration::from_secs(120)));
+        assert_eq!(retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
+        let far = retry_after("Fri, 31 Dec 2100 23:59:59 GMT").unwrap();
+        assert!(far > Duration::from_secs(1_000_000_000), "{far:?}");
+        assert_eq!(retry_after("soon"), None);
+    }
+
+    #[test]
+    fn a_pause_is_never_longer_than_it_may_be() {
+        for _ in 0..100 {
+            let pause = jittered(Duration::from_secs(10));
+            assert!((Duration::from_secs(5)..=Duration::from_secs(10)).contains(&pause), "{pause:?}");
+        }
+    }
+}
