@@ -7,6 +7,7 @@ pub mod apptainer;
 pub mod audit;
 pub mod bounded;
 pub mod catalog;
+pub mod convert;
 pub mod digest;
 pub mod duration;
 pub mod host;

@@ -83,8 +83,8 @@ pub struct Facts {
     pub architecture: Architecture,
     /// What it is called.
     pub reference: Reference,
-    /// The digest of its manifest.
-    pub manifest: Digest,
+    /// The digest of its manifest; archives of old have none.
+    pub manifest: Option<Digest>,
     /// The digest of its configuration.
     pub config: Digest,
     /// The digests of its layers as they are in the registry, in their order.

@@ -20,8 +20,8 @@ pub struct Provenance {
     pub schema: u32,
     /// What the image is called.
     pub reference: Reference,
-    /// The digest of its manifest.
-    pub manifest: Digest,
+    /// The digest of its manifest; archives of old have none.
+    pub manifest: Option<Digest>,
     /// The digest of its configuration.
     pub config: Digest,
     /// The digests of its layers in the registry.

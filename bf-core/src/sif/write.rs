@@ -149,7 +149,8 @@ impl<'f> SifWriter<'f> {
 
 /// An id that is the same whenever the same image is made into a SIF in the same way, in the form of a random one (version 4).
 fn uuid(facts: &Facts) -> [u8; 16] {
-    let Facts { manifest, compression, tool, .. } = facts;
+    let Facts { compression, tool, .. } = facts;
+    let manifest = facts.manifest.as_ref().unwrap_or(&facts.config);
     let digest = Sha256::digest(format!("blackfish-sif-id-1\n{manifest}\n{compression}\n{tool}\n"));
     let mut id = [0; 16];
     for (to, from) in id.iter_mut().zip(digest.iter()) {
