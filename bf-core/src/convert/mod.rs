@@ -3,6 +3,9 @@
 
 mod contents;
 mod facts;
+mod pull;
+
+pub use pull::{Found, Told, create, find, import, pull};
 
 use std::fs::File;
 use std::num::NonZeroUsize;

@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::tls;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Certificate, Client, ClientBuilder, Method, NoProxy, Proxy, StatusCode, Url};
 use tokio::runtime::Runtime;
@@ -74,7 +75,7 @@ impl Http {
     pub(super) fn new(host: &str, options: &Options) -> Result<Self, RegistryError> {
         let client = |reason: String| RegistryError::Client { registry: host.to_owned(), reason };
         // Two clients of one process may come here; the second finds what it wants.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        tls::install();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("registry")

@@ -1,15 +1,16 @@
 //! An image for tests.
 
 use super::{Architecture, Facts, RunConfig};
+use crate::image::Digest;
 
 /// An image with something of everything.
 pub(super) fn facts() -> Facts {
-    let digest = |digit: &str| format!("sha256:{}", digit.repeat(64)).parse().unwrap();
+    let digest = |digit: &str| -> Digest { format!("sha256:{}", digit.repeat(64)).parse().unwrap() };
     let text = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
     Facts {
         architecture: Architecture::Amd64,
         reference: "q.io/org/name:tag".parse().unwrap(),
-        manifest: digest("a"),
+        manifest: Some(digest("a")),
         config: digest("b"),
         layers: vec![digest("c"), digest("d")],
         diff_ids: vec![digest("e"), digest("f")],

@@ -117,7 +117,7 @@ fn the_same_image_gives_the_same_file_and_another_one_another_id() {
     let same = id(facts());
     assert_eq!(same, one[48..64]);
     let manifest = "sha256:".to_owned() + &"9".repeat(64);
-    assert_ne!(same, id(Facts { manifest: manifest.parse().unwrap(), ..facts() }));
+    assert_ne!(same, id(Facts { manifest: Some(manifest.parse().unwrap()), ..facts() }));
     assert_ne!(same, id(Facts { compression: "gzip".into(), ..facts() }));
     assert_ne!(same, id(Facts { tool: "0.2.0".into(), ..facts() }));
 }

@@ -1,0 +1,108 @@
+//! An image of a registry as a SIF: what its tag stands for is found out first, then it is fetched and converted at once.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Converted, Order, Progress, convert};
+use crate::image::{Digest, Reference};
+use crate::oci::{Platform, Source};
+use crate::registry::{BlobStore, Event, Options, RegistrySource, Repository};
+use crate::report::{Exit, Failure};
+
+/// What is told while it is made.
+#[derive(Debug, Clone)]
+pub enum Told {
+    /// What is going to be fetched.
+    Found {
+        /// What the reference stands for.
+        digest: Digest,
+        /// Its layers.
+        layers: usize,
+        /// Their bytes as the registry stores them.
+        bytes: u64,
+    },
+    /// Something of the registry.
+    Registry(Event),
+    /// How far the layers are.
+    Layers(Progress),
+}
+
+/// What a reference stands for, before anything of it is fetched.
+#[derive(Debug)]
+pub struct Found {
+    /// The digest of its manifest, or of its index if it has one: what a reference is pinned to.
+    pub digest: Digest,
+    /// The same image, pinned.
+    pub pinned: Reference,
+}
+
+/// Asks the registry what `reference` stands for. A reference with a digest stands for that, and nobody is asked.
+pub fn find(reference: &Reference, options: &Options) -> Result<Found, Failure> {
+    let digest = match reference.digest() {
+        Some(digest) => digest.clone(),
+        None => Repository::new(reference, options.clone())?.digest()?,
+    };
+    Ok(Found { pinned: reference.clone().pinned(digest.clone()), digest })
+}
+
+/// Fetches what was found and makes a SIF of it in `file`, as [`convert`] does. `downloads` is a private folder on a disk: what is
+/// in it of an earlier try is used, and layers stay there until the caller removes it.
+///
+/// `fits` is told how many bytes its layers have in the registry, before they are fetched, and may refuse.
+pub fn pull(
+    found: &Found,
+    file: &File,
+    downloads: &Path,
+    order: &Order<'_>,
+    mut options: Options,
+    fits: &dyn Fn(u64) -> Result<(), Failure>,
+    tell: &Arc<dyn Fn(Told) + Send + Sync>,
+) -> Result<Converted, Failure> {
+    let store = BlobStore::new(downloads)?;
+    let listener = Arc::clone(tell);
+    options.progress = Arc::new(move |event| listener(Told::Registry(event)));
+    let source = RegistrySource::new(&found.pinned, store.clone(), options)?;
+    let image = source.image(&Platform::of_host())?;
+    let layers = image.layers();
+    let bytes = layers.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.descriptor.size));
+    let there: u64 = layers.iter().map(|layer| present(&store, &layer.descriptor.digest)).sum();
+    // A SIF is about as large as what is fetched; sizes are the registry's word.
+    fits(bytes.saturating_sub(there).saturating_add(bytes.saturating_add(bytes / 10)))?;
+    tell(Told::Found { digest: found.digest.clone(), layers: layers.len(), bytes });
+    convert(&image, file, order, &mut |progress| tell(Told::Layers(progress)))
+}
+
+/// Bytes of a blob that an earlier try has fetched.
+fn present(store: &BlobStore, digest: &Digest) -> u64 {
+    let path = store.path(digest);
+    let partial = path.with_extension("partial");
+    [path, partial].iter().find_map(|path| std::fs::metadata(path).ok()).map_or(0, |meta| meta.len())
+}
+
+/// Makes a SIF of an image that is on disk: a folder in OCI's layout, an archive of one, or what `docker save` wrote.
+pub fn import(
+    path: &Path,
+    wanted: Option<&str>,
+    file: &File,
+    order: &Order<'_>,
+    tell: &dyn Fn(Progress),
+) -> Result<Converted, Failure> {
+    let source = crate::oci::LocalSource::open(path, wanted)?;
+    let image = source.image(&Platform::of_host())?;
+    convert(&image, file, order, &mut |progress| tell(progress))
+}
+
+/// A new, empty file that is written and then read once more.
+///
+/// # Errors
+/// There is one already.
+pub fn create(path: &Path) -> Result<File, Failure> {
+    let made = File::options().read(true).write(true).create_new(true).open(path);
+    made.map_err(|error| {
+        let message = format!("{} cannot be made: {error}", path.display());
+        let exit = if error.kind() == io::ErrorKind::PermissionDenied { Exit::Permission } else { Exit::CannotCreate };
+        Failure::new(exit, "cannot_create", message)
+    })
+}
