@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::format::{DESCRIPTOR_SIZE, HEADER_SIZE, Header};
@@ -24,7 +24,7 @@ use crate::digest::{hex, of_bytes};
 const CHUNK: usize = 256 * 1024;
 
 /// What to remember of a SIF.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SifDigests {
     /// The SHA-256 of the root filesystem's bytes, 64 hex digits.
     pub partition_sha256: String,
@@ -94,10 +94,11 @@ pub(super) fn digests_of(file: &mut (impl Read + Seek), length: u64) -> Result<S
     metadata.update(header);
     metadata.update([consistent]);
     let end = unsigned_end(&sif);
-    let mut position = HEADER_SIZE as u64;
-    for (range, object) in sif.places()?.into_iter().skip(1) {
+    let mut position = 0;
+    for (range, object) in sif.places()? {
         between(file, &sif, position..range.start, end, &mut metadata)?;
         match object {
+            None if range.start == 0 => {} // the header
             None => metadata.update(unsigned_table(file, &sif)?),
             Some(object) if object.is_primary() => hash_range(file, length, range.clone(), &mut partition)?,
             Some(object) if object.is_signature() => {
