@@ -4,7 +4,8 @@
 //! the header: the time of the last change, the number of free places, the length of the data. So a header is looked at as it was before:
 //! each of the three is put back if it says what it must with the signatures that are there, and stays as it is if it does not,
 //! and is found. The entries and bytes of signatures are the only ones that nothing here covers (a damaged signature no longer
-//! verifies, which `apptainer verify` says). Gaps, free places of the table and what lies behind the last object are covered: what `apptainer sif del` leaves of a signature is found.
+//! verifies, which `apptainer verify` says). Gaps, free places of the table and what lies behind the last object are
+//! covered: what `apptainer sif del` leaves of a signature is found.
 
 use std::fmt;
 use std::fs::File;

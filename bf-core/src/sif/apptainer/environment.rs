@@ -28,9 +28,9 @@ fn is_name(name: &str) -> bool {
     name.bytes().all(|byte| letter(byte) || byte.is_ascii_digit()) && name.bytes().next().is_some_and(letter)
 }
 
-/// A word that a shell reads as exactly this text. In an assignment, Apptainer's shell leaves the backslash of `\'` where it is, so a single quote
-/// stands in double ones. A carriage return is made by `printf`: Apptainer's shell drops those that stand before a
-/// line feed, even in quotes.
+/// A word that a shell reads as exactly this text. In an assignment, Apptainer's shell leaves the backslash of `\'` where it is, so a
+/// single quote stands in double ones. A carriage return is made by `printf`: Apptainer's shell drops those that stand before a line
+/// feed, even in quotes.
 pub(super) fn quoted(text: &str) -> String {
     let mut word = String::from("'");
     for character in text.chars() {
