@@ -99,9 +99,10 @@ impl Tables<'_> {
         }
         let listing = lister.finish()?;
         // The root is in none, which is said with a number that no inode has.
-        let parent = match folder == tree.root() {
-            true => self.order.count + 1,
-            false => self.order.number(self.order.parent(folder)),
+        let parent = if folder == tree.root() {
+            self.order.count + 1
+        } else {
+            self.order.number(self.order.parent(folder))
         };
         let bytes = self.head(folder, inode)?.directory(&listing, parent);
         let bytes =

@@ -109,7 +109,36 @@ impl Xattrs {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Seek, SeekFrom};
+
     use super::*;
+    use crate::squashfs::Compression;
+
+    #[test]
+    fn equal_sets_are_written_once() {
+        let mut compressor = Compressor::new(Compression::Zstd(6)).unwrap();
+        let mut output = Output::new(tempfile::tempfile().unwrap(), 0, 0);
+        let mut xattrs = Xattrs::new();
+        let one = BTreeMap::from([(b"user.a".to_vec(), b"A".to_vec())]);
+        let two = BTreeMap::from([
+            (b"security.bc".to_vec(), b"".to_vec()),
+            (b"trusted.d".to_vec(), b"DD".to_vec()),
+        ]);
+        let mut add = |set: &BTreeMap<_, _>| xattrs.add(set, &mut compressor, Vec::new).unwrap();
+        assert_eq!([add(&one), add(&two), add(&one), add(&BTreeMap::new())], [0, 1, 0, NONE]);
+        let head = xattrs.finish(&mut output, &mut compressor).unwrap();
+        let (mut file, _) = output.finish().unwrap();
+        file.seek(SeekFrom::Start(0)).unwrap();
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).unwrap();
+        // Too little to be compressed. Of each: namespace, name's length, name, value's length, value.
+        let table = b"\x21\x80\0\0\x01\0a\x01\0\0\0A\x02\0\x02\0bc\0\0\0\0\x01\0\x01\0d\x02\0\0\0DD";
+        assert_eq!(&bytes[..35], table);
+        // The table of sets may be compressed; behind it is where both tables are, and how many sets.
+        let head = usize::try_from(head).unwrap();
+        assert_eq!(&bytes[head..head + 16], b"\0\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0");
+        assert_eq!(bytes[head + 16..head + 24], 35_u64.to_le_bytes());
+    }
 
     #[test]
     fn three_namespaces_can_be_stored() {
