@@ -119,7 +119,7 @@ pub(super) struct Store {
     data: Data,
     present: Option<Present>,
     known_blocks: HashMap<Digest, u32>,
-    known_tails: HashMap<(Digest, usize), Tail>,
+    known_tails: HashMap<Digest, Tail>,
     /// The block of fragments that is being filled, and those that are being compressed.
     fragment: Vec<u8>,
     pending: VecDeque<Answer>,
@@ -264,7 +264,7 @@ impl Store {
 
     /// Where the end of a file is, and whether it was there before.
     fn end_tail(&mut self, tail: &[u8], digest: Digest) -> Result<(Option<Tail>, bool), SquashfsError> {
-        if let Some(&known) = self.known_tails.get(&(digest, tail.len())) {
+        if let Some(&known) = self.known_tails.get(&digest) {
             return Ok((Some(known), true));
         }
         if self.fragment.len() + tail.len() > BLOCK {
@@ -274,7 +274,7 @@ impl Store {
         let offset = u32::try_from(self.fragment.len()).unwrap_or(0);
         let place = Tail { fragment: self.closed, offset };
         self.fragment.extend_from_slice(tail);
-        self.known_tails.insert((digest, tail.len()), place);
+        self.known_tails.insert(digest, place);
         Ok((Some(place), false))
     }
 
