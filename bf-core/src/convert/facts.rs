@@ -38,5 +38,9 @@ pub(super) fn of(image: &Image, order: &Order<'_>) -> Result<Facts, Failure> {
 /// The `config` of the configuration as its maker wrote it, with keys that we do not know. It was parsed before.
 fn container(raw: &[u8]) -> Value {
     let whole: Value = serde_json::from_slice(raw).unwrap_or_default();
-    whole.get("config").filter(|config| config.is_object()).cloned().unwrap_or_else(|| Value::Object(Map::new()))
+    whole
+        .get("config")
+        .filter(|config| config.is_object())
+        .cloned()
+        .unwrap_or_else(|| Value::Object(Map::new()))
 }

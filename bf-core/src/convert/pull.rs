@@ -102,7 +102,11 @@ pub fn create(path: &Path) -> Result<File, Failure> {
     let made = File::options().read(true).write(true).create_new(true).open(path);
     made.map_err(|error| {
         let message = format!("{} cannot be made: {error}", path.display());
-        let exit = if error.kind() == io::ErrorKind::PermissionDenied { Exit::Permission } else { Exit::CannotCreate };
+        let exit = if error.kind() == io::ErrorKind::PermissionDenied {
+            Exit::Permission
+        } else {
+            Exit::CannotCreate
+        };
         Failure::new(exit, "cannot_create", message)
     })
 }

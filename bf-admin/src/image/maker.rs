@@ -1,0 +1,150 @@
+//! Who makes a SIF of a registry's image: we ourselves, or Apptainer.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use bf_core::convert;
+use bf_core::image::{Digest, Reference};
+use bf_core::report::Failure;
+use bf_core::settings::Environment;
+use bf_core::squashfs::Compression;
+use clap::{Args, ValueEnum};
+
+use super::apptainer::Apptainer;
+use super::native::Native;
+
+/// What `--engine` chooses from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Engine {
+    /// bf-admin itself
+    #[default]
+    Native,
+    /// `apptainer build`, or `singularity pull`, of this machine
+    Apptainer,
+}
+
+/// Options of whatever fetches images.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct How {
+    /// What makes SIF files of images
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) engine: Engine,
+    /// Threads that compress [default: one for each processor]
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<NonZeroUsize>,
+    /// Bytes per second that are fetched at most, as 50M
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub(crate) bwlimit: Option<u64>,
+    /// Reach the registries of images by plain HTTP
+    #[arg(long)]
+    pub(crate) no_https: bool,
+}
+
+/// Reads `500K`, `50M`, `1G`, `1000000`: multiples of 1000.
+fn rate(text: &str) -> Result<u64, &'static str> {
+    const WRONG: &str = "a number of bytes per second is needed, as 500K, 50M or 1G";
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let factor: u64 = match text[digits.len()..].to_ascii_uppercase().trim_end_matches('B') {
+        "" => 1,
+        "K" => 1_000,
+        "M" => 1_000_000,
+        "G" => 1_000_000_000,
+        _ => return Err(WRONG),
+    };
+    let rate = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+    rate.filter(|rate| *rate > 0).ok_or(WRONG)
+}
+
+/// Who is told how far it is, from whatever thread.
+pub(crate) struct Tell<'a> {
+    /// What is being done.
+    pub(crate) say: &'a (dyn Fn(&str) + Sync),
+    /// Bytes that are there.
+    pub(crate) reach: &'a (dyn Fn(u64) + Sync),
+    /// Bytes that there will be.
+    pub(crate) total: &'a (dyn Fn(u64) + Sync),
+}
+
+/// What makes images on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Maker {
+    /// bf-admin.
+    Native(Box<Native>),
+    /// A container runtime.
+    Apptainer(Apptainer),
+}
+
+/// What there is to make, found out before it is made.
+pub(crate) enum Plan<'m> {
+    Native(&'m Native, convert::Found),
+    Apptainer(&'m Apptainer, Reference),
+}
+
+impl Maker {
+    /// The one that is asked for, if it is there.
+    pub(crate) fn of(
+        how: &How,
+        compression: Option<Compression>,
+        environment: &Environment,
+    ) -> Result<Self, Failure> {
+        let compression = compression.unwrap_or(Compression::Gzip(6));
+        Ok(match how.engine {
+            Engine::Apptainer => Self::Apptainer(Apptainer::find(environment, !how.no_https, compression)?),
+            Engine::Native => Self::Native(Box::new(Native {
+                environment: environment.clone(),
+                https: !how.no_https,
+                compression,
+                threads: how.threads.unwrap_or_else(processors),
+                bandwidth: how.bwlimit.unwrap_or_default(),
+            })),
+        })
+    }
+
+    /// Finds out what `reference` stands for, where we can.
+    pub(crate) fn find(&self, reference: &Reference) -> Result<Plan<'_>, Failure> {
+        Ok(match self {
+            Self::Native(native) => Plan::Native(native, native.find(reference)?),
+            Self::Apptainer(apptainer) => Plan::Apptainer(apptainer, reference.clone()),
+        })
+    }
+}
+
+impl Plan<'_> {
+    /// The digest of what would be made, and its compression, where that is known.
+    pub(crate) fn known(&self) -> Option<(&Digest, String)> {
+        match self {
+            Self::Native(native, found) => Some((&found.digest, native.compression.to_string())),
+            Self::Apptainer(..) => None,
+        }
+    }
+
+    /// Makes the file `to` in a private folder. What is fetched goes to `downloads`, if the maker can go on with it another time.
+    pub(crate) fn make(&self, to: &Path, downloads: &Path, tell: &Tell<'_>) -> Result<(), Failure> {
+        match self {
+            Self::Native(native, found) => native.make(found, to, downloads, tell).map(drop),
+            Self::Apptainer(apptainer, reference) => {
+                apptainer.make(reference, to, to.parent().unwrap_or(to), tell.say)
+            }
+        }
+    }
+}
+
+/// As many as this process may use.
+pub(crate) fn processors() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_has_a_unit_of_thousands() {
+        for (text, bytes) in [("1", 1), ("500k", 500_000), ("50M", 50_000_000), ("2GB", 2_000_000_000)] {
+            assert_eq!(rate(text), Ok(bytes));
+        }
+        for wrong in ["", "M", "0", "1.5M", "5T", "-1", "5 M", "99999999999G"] {
+            assert!(rate(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Makes a SIF of a registry's image ourselves: fetched, converted and compressed at once.
+
+use std::fs::File;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::{Arc, mpsc};
+use std::thread;
+
+use bf_core::convert::{self, Order, Progress, Told};
+use bf_core::image::{Digest, Reference};
+use bf_core::registry::{Bandwidth, Event, Options};
+use bf_core::report::{Exit, Failure, human_bytes};
+use bf_core::settings::Environment;
+use bf_core::squashfs::Compression;
+
+use super::maker::Tell;
+use crate::space;
+
+/// How we make them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Native {
+    /// Where credentials and proxies are looked up.
+    pub(super) environment: Environment,
+    /// Whether registries are reached by HTTPS only.
+    pub(super) https: bool,
+    /// How the root filesystem is compressed.
+    pub(super) compression: Compression,
+    /// Threads that compress.
+    pub(super) threads: NonZeroUsize,
+    /// Bytes per second; 0 is no limit.
+    pub(super) bandwidth: u64,
+}
+
+impl Native {
+    /// What a reference stands for in its registry now.
+    pub(super) fn find(&self, reference: &Reference) -> Result<convert::Found, Failure> {
+        convert::find(reference, &self.options()).map_err(|failure| hinted(failure, reference))
+    }
+
+    /// Makes the file `to` of what was found. `downloads` keeps what was fetched when it fails.
+    pub(super) fn make(
+        &self,
+        found: &convert::Found,
+        to: &Path,
+        downloads: &Path,
+        tell: &Tell<'_>,
+    ) -> Result<Digest, Failure> {
+        let file = convert::create(to)?;
+        self.write(found, &file, to, downloads, tell)?;
+        Ok(found.digest.clone())
+    }
+
+    /// The same into an open file, which is empty.
+    pub(super) fn write(
+        &self,
+        found: &convert::Found,
+        file: &File,
+        to: &Path,
+        downloads: &Path,
+        tell: &Tell<'_>,
+    ) -> Result<(), Failure> {
+        let name = found.pinned.clone().unpinned();
+        let order = Order {
+            reference: &name,
+            compression: self.compression,
+            threads: self.threads,
+            tool: env!("CARGO_PKG_VERSION"),
+        };
+        let folder = to.parent().unwrap_or(Path::new("."));
+        let fits = |needed| space::check(folder, needed, &format!("image {name}"));
+        let (sender, told) = mpsc::channel();
+        thread::scope(|scope| {
+            scope.spawn(move || listen(&told, tell));
+            let tell: Arc<dyn Fn(Told) + Send + Sync> = Arc::new(move |told| {
+                // Who listens does so until the last one is gone.
+                let _ = sender.send(told);
+            });
+            convert::pull(found, file, downloads, &order, self.options(), &fits, &tell)
+        })
+        .map(drop)
+        .map_err(|failure| hinted(failure, &name))
+    }
+
+    /// Makes `to` of an image on this machine's disks.
+    pub(super) fn import(
+        &self,
+        path: &Path,
+        wanted: Option<&str>,
+        name: &Reference,
+        to: &Path,
+        tell: &Tell<'_>,
+    ) -> Result<convert::Converted, Failure> {
+        let order = Order {
+            reference: name,
+            compression: self.compression,
+            threads: self.threads,
+            tool: env!("CARGO_PKG_VERSION"),
+        };
+        convert::import(path, wanted, &convert::create(to)?, &order, &|progress| layers(progress, tell))
+    }
+
+    fn options(&self) -> Options {
+        let mut options = Options::new(self.environment.clone());
+        options.https = self.https;
+        options.bandwidth = Arc::new(Bandwidth::new(self.bandwidth));
+        options
+    }
+}
+
+/// What a user can do about a registry that does not speak HTTPS, which the library does not know.
+fn hinted(failure: Failure, reference: &Reference) -> Failure {
+    if failure.code != "registry_not_https" {
+        return failure;
+    }
+    let hint = format!("if {} is to be reached by plain HTTP, add --no-https", reference.registry());
+    Failure { exit: Exit::Unreachable, ..failure }.with_hint(hint)
+}
+
+/// Tells what happens until nothing more can.
+fn listen(told: &mpsc::Receiver<Told>, tell: &Tell<'_>) {
+    let mut blobs = std::collections::BTreeMap::new();
+    for told in told {
+        match told {
+            Told::Found { digest, layers, bytes } => {
+                (tell.total)(bytes);
+                (tell.say)(&format!("{}: {} in {layers} layers", digest.short(), human_bytes(bytes)));
+            }
+            Told::Layers(progress) => layers(progress, tell),
+            Told::Registry(event) => match event {
+                Event::Started { digest, resumed_from, .. } => {
+                    if resumed_from > 0 {
+                        let (short, bytes) = (digest.short(), human_bytes(resumed_from));
+                        (tell.say)(&format!("layer {short}: {bytes} of it are there already"));
+                    }
+                    blobs.insert(digest, resumed_from);
+                }
+                Event::Bytes { digest, done, .. } => {
+                    blobs.insert(digest, done);
+                    (tell.reach)(blobs.values().sum());
+                }
+                Event::Finished { digest, total } => {
+                    blobs.insert(digest, total);
+                    (tell.reach)(blobs.values().sum());
+                }
+                Event::Restarted { digest, reason } => {
+                    (tell.say)(&format!("layer {} is fetched again: {reason}", digest.short()));
+                }
+                Event::Waiting { registry, wait, reason } => {
+                    (tell.say)(&format!("waiting {} s for {registry}: {reason}", wait.as_secs().max(1)));
+                }
+                Event::Fallback { registry, reason } => {
+                    (tell.say)(&format!("{registry} does not give it, the next one is asked: {reason}"));
+                }
+            },
+        }
+    }
+}
+
+fn layers(progress: Progress, tell: &Tell<'_>) {
+    let Progress { layer, layers, bytes } = progress;
+    if bytes == 0 {
+        (tell.say)(&format!("converting layer {layer} of {layers}"));
+    }
+}
