@@ -53,18 +53,17 @@ pub(super) fn tree(record: &Record, nodes: &[Node], missing: &Missing) -> Option
         for (name, dent) in names {
             let node = nodes.get(dent.node as usize)?;
             let place = ids.get_mut(dent.node as usize)?;
-            let child = match place {
-                Some(child) => *child,
-                None => {
-                    let kind = kind(record, &node.body, missing)?;
-                    let folder = matches!(kind, Kind::Directory(_));
-                    let child = tree.add(Inode { meta: meta(record, node.attributes), kind }).ok()?;
-                    *place = Some(child);
-                    if folder {
-                        rest.push((dent.node, child));
-                    }
-                    child
+            let child = if let Some(child) = place {
+                *child
+            } else {
+                let kind = kind(record, &node.body, missing)?;
+                let folder = matches!(kind, Kind::Directory(_));
+                let child = tree.add(Inode { meta: meta(record, node.attributes), kind }).ok()?;
+                *place = Some(child);
+                if folder {
+                    rest.push((dent.node, child));
                 }
+                child
             };
             tree.link(id, record.paths.text(*name), child);
         }

@@ -161,16 +161,18 @@ impl Record {
 
     /// What an entry does; nothing when it is no thing of the image.
     fn op(&mut self, entry: &Entry) -> Result<Option<Op>, EntryFault> {
-        let parts = name::parts(&entry.name)?;
+        let mut parts = name::parts(&entry.name)?;
         let (path, deletion) = match name::meaning(&parts)? {
             Meaning::Metadata => {
                 self.skipped += 1;
                 return Ok(None);
             }
             Meaning::Present => (self.paths.path(&parts), None),
-            Meaning::Opaque => (self.paths.path(&parts[..parts.len() - 1]), Some(Act::Opaque)),
+            Meaning::Opaque => {
+                parts.pop();
+                (self.paths.path(&parts), Some(Act::Opaque))
+            }
             Meaning::Whiteout(name) => {
-                let mut parts = parts;
                 parts.pop();
                 parts.push(name);
                 (self.paths.path(&parts), Some(Act::Whiteout))

@@ -93,7 +93,7 @@ impl Replay<'_> {
         let mut parts = self.record.paths.parts(op.path);
         if let Act::Opaque = op.act {
             let steps = self.resolve(&parts)?;
-            if let Some(folder) = self.end(&steps) {
+            if let Some(folder) = end(&steps) {
                 self.purge(folder);
             }
             return Ok(());
@@ -137,7 +137,7 @@ impl Replay<'_> {
         let mut parts = self.record.paths.parts(path);
         let Some(name) = parts.pop() else { return Err(EntryFault::Folder { target: "/".into() }) };
         let steps = self.resolve(&parts)?;
-        let node = self.end(&steps).and_then(|folder| self.child(folder, name));
+        let node = end(&steps).and_then(|folder| self.child(folder, name));
         let target = || self.record.paths.shown(path);
         match node {
             None => Err(EntryFault::Missing { target: target() }),
@@ -161,7 +161,7 @@ impl Replay<'_> {
                 steps.pop();
                 continue;
             }
-            let node = self.end(&steps).and_then(|folder| self.child(folder, name));
+            let node = end(&steps).and_then(|folder| self.child(folder, name));
             if let Some(Body::Symlink(text)) = node.map(|node| &self.nodes[node as usize].body) {
                 links += 1;
                 let text = self.record.links.get(*text as usize).map_or(&b""[..], |text| text);
@@ -181,11 +181,6 @@ impl Replay<'_> {
             steps.push(Step { name, node });
         }
         Ok(steps)
-    }
-
-    /// What is at the end of a path.
-    fn end(&self, steps: &[Step]) -> Option<u32> {
-        steps.last().map_or(Some(0), |step| step.node)
     }
 
     fn child(&self, folder: u32, name: u32) -> Option<u32> {
@@ -247,7 +242,7 @@ impl Replay<'_> {
 
     fn whiteout(&mut self, steps: &[Step], name: u32) {
         let layer = self.layer;
-        let Some(folder) = self.end(steps) else { return };
+        let Some(folder) = end(steps) else { return };
         let Some(dent) = self.names(folder).and_then(|names| names.get(&name)).copied() else { return };
         if dent.touched == layer {
             self.purge(dent.node);
@@ -267,4 +262,9 @@ impl Replay<'_> {
             }
         }
     }
+}
+
+/// What is at the end of a path.
+fn end(steps: &[Step]) -> Option<u32> {
+    steps.last().map_or(Some(0), |step| step.node)
 }

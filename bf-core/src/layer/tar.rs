@@ -20,7 +20,7 @@ use thiserror::Error;
 
 use header::{BLOCK, Header};
 use pax::Pax;
-use sparse::{Map, MapError};
+use sparse::{Map, MapError, Pieces};
 
 /// The longest name or link target that is read, in bytes, with the `./` and slashes that do not count later.
 pub(super) const MAX_NAME: usize = 8192;
@@ -288,7 +288,7 @@ impl<R: BufRead> Reader<R> {
                 if zeros > 0 {
                     return Err(TarError::malformed("there is a header behind a block of zeros"));
                 }
-                return Header::new(block).map(Some);
+                return Header::new(&block).map(Some);
             }
             zeros += 1;
         }
@@ -397,7 +397,7 @@ impl<R: BufRead> Reader<R> {
     }
 
     /// The map that version 1.0 puts before the bytes: lines of decimal numbers, filled up to a block.
-    fn written_map(&mut self) -> Result<Vec<(u64, u64)>, TarError> {
+    fn written_map(&mut self) -> Result<Pieces, TarError> {
         let mut text = sparse::Text::default();
         let mut block = [0; BLOCK];
         loop {

@@ -1,6 +1,6 @@
 //! One block of 512 bytes that says what an entry is.
 
-use super::sparse::{self, MapError};
+use super::sparse::{self, MapError, Pieces};
 use super::{EntryKind, MAX_SIZE, TarError};
 
 /// What a tar is made of.
@@ -21,8 +21,8 @@ enum Format {
 }
 
 impl Header {
-    pub(super) fn new(block: [u8; BLOCK]) -> Result<Self, TarError> {
-        let header = Self { block };
+    pub(super) fn new(block: &[u8; BLOCK]) -> Result<Self, TarError> {
+        let header = Self { block: *block };
         let said = number(header.field(148, 8))?;
         // Some old programs have added the bytes up as signed ones.
         let (mut unsigned, mut signed) = (0_i64, 0_i64);
@@ -124,7 +124,7 @@ impl Header {
     }
 
     /// What an old GNU header says of a sparse file: its size, the first pieces, whether there are more.
-    pub(super) fn sparse(&self) -> Result<(u64, Vec<(u64, u64)>, bool), TarError> {
+    pub(super) fn sparse(&self) -> Result<(u64, Pieces, bool), TarError> {
         let mut pieces = Vec::new();
         table(self.field(386, 96), &mut pieces)?;
         Ok((unsigned(self.field(483, 12))?, pieces, self.block[482] != 0))
@@ -132,7 +132,7 @@ impl Header {
 }
 
 /// Takes the pieces of a block that continues a sparse header. Says whether there is another.
-pub(super) fn more_sparse(block: &[u8; BLOCK], pieces: &mut Vec<(u64, u64)>) -> Result<bool, TarError> {
+pub(super) fn more_sparse(block: &[u8; BLOCK], pieces: &mut Pieces) -> Result<bool, TarError> {
     table(block.get(..504).unwrap_or_default(), pieces)?;
     // A chain of empty blocks would never reach the limit.
     let more = block[504] != 0;
@@ -143,7 +143,7 @@ pub(super) fn more_sparse(block: &[u8; BLOCK], pieces: &mut Vec<(u64, u64)>) -> 
 }
 
 /// Pieces of 12 and 12 bytes; an empty one ends them.
-fn table(bytes: &[u8], pieces: &mut Vec<(u64, u64)>) -> Result<(), TarError> {
+fn table(bytes: &[u8], pieces: &mut Pieces) -> Result<(), TarError> {
     for piece in bytes.chunks_exact(24) {
         if piece.first() == Some(&0) {
             return Ok(());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::sparse::{MAX_PIECES, MapError};
+use super::sparse::{MAX_PIECES, MapError, Pieces};
 use super::{MAX_SIZE, TarError, header};
 
 /// The largest extended header, in bytes.
@@ -39,14 +39,14 @@ pub(super) struct Sparse {
 
 impl Sparse {
     /// Size and pieces as the versions 0.0 and 0.1 say them.
-    pub(super) fn old(&self) -> Result<Option<(u64, Vec<(u64, u64)>)>, TarError> {
+    pub(super) fn old(&self) -> Result<Option<(u64, Pieces)>, TarError> {
         let Some(size) = self.size.or(self.real_size) else {
-            return match self.numbers.is_empty() {
-                true => Ok(None),
-                false => Err(TarError::malformed("a sparse file has no size")),
-            };
+            if self.numbers.is_empty() {
+                return Ok(None);
+            }
+            return Err(TarError::malformed("a sparse file has no size"));
         };
-        let pieces: Vec<(u64, u64)> =
+        let pieces: Pieces =
             self.numbers.chunks_exact(2).filter_map(|pair| Some((*pair.first()?, *pair.last()?))).collect();
         let odd = self.numbers.len() % 2 == 1;
         if odd || self.count.is_some_and(|count| count != pieces.len() as u64) {
@@ -111,7 +111,7 @@ impl Pax {
             b"GNU.sparse.numblocks" => self.sparse.count = number()?,
             b"GNU.sparse.offset" | b"GNU.sparse.numbytes" => {
                 let lengths = key.ends_with(b"numbytes");
-                if lengths == (self.sparse.numbers.len() % 2 == 0) {
+                if lengths == self.sparse.numbers.len().is_multiple_of(2) {
                     return Err(TarError::malformed("a sparse file's map is not in order"));
                 }
                 self.sparse.push(decimal(value)?)?;

@@ -5,6 +5,9 @@ pub(super) const MAX_PIECES: usize = 65_536;
 /// The digits of the largest number there is.
 const MAX_DIGITS: usize = 20;
 
+/// Offsets and lengths.
+pub(super) type Pieces = Vec<(u64, u64)>;
+
 /// What is wrong with a map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MapError {
@@ -29,7 +32,7 @@ pub(super) struct Map {
 
 impl Map {
     /// A map of offsets and lengths for a file of `size` bytes of which `stored` are in the tar.
-    pub(super) fn new(size: u64, pieces: Vec<(u64, u64)>, stored: u64) -> Result<Self, MapError> {
+    pub(super) fn new(size: u64, pieces: Pieces, stored: u64) -> Result<Self, MapError> {
         if pieces.len() > MAX_PIECES {
             return Err(MapError::TooMany);
         }
@@ -81,7 +84,7 @@ pub(super) struct Text {
     value: u64,
     count: Option<usize>,
     offset: Option<u64>,
-    pieces: Vec<(u64, u64)>,
+    pieces: Pieces,
 }
 
 impl Text {
@@ -125,7 +128,7 @@ impl Text {
         self.count == Some(self.pieces.len())
     }
 
-    pub(super) fn pieces(self) -> Vec<(u64, u64)> {
+    pub(super) fn pieces(self) -> Pieces {
         self.pieces
     }
 }

@@ -178,7 +178,7 @@ fn a_hundred_thousand_names_in_one_folder_take_no_long_time() {
     let start = Instant::now();
     let (merged, _) = merge(layers).unwrap();
     assert_eq!((merged.files.files, merged.entries), (1, 200_003));
-    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_mins(1), "{:?}", start.elapsed());
 }
 
 #[test]

@@ -153,9 +153,10 @@ fn lines_of(listing: &Listing) -> Vec<String> {
     listing
         .iter()
         .filter(|(path, _)| !path.is_empty())
-        .map(|(path, (what, first))| match first == path {
-            true => format!("{path} {what}"),
-            false => format!("{path} = {first}"),
-        })
+        .map(
+            |(path, (what, first))| {
+                if first == path { format!("{path} {what}") } else { format!("{path} = {first}") }
+            },
+        )
         .collect()
 }

@@ -175,7 +175,7 @@ impl Oracle {
     pub(super) fn listing(&self) -> Listing {
         let mut least: BTreeMap<usize, String> = BTreeMap::new();
         let mut all = Listing::from([(String::new(), ("folder 755".into(), String::new()))]);
-        let text = |path: &Path| path.iter().map(|part| format!("/{part}")).collect::<String>();
+        let text = |path: &Path| format!("/{}", path.join("/"));
         for (path, number) in &self.names {
             let path = text(path);
             let name = least.entry(*number).or_insert_with(|| path.clone());

@@ -75,8 +75,9 @@ fn orderly(stack: Vec<Vec<Deed>>) -> Vec<Vec<Deed>> {
         let mut known = std::collections::BTreeSet::new();
         for deed in deeds {
             let path = match &deed {
-                Deed::Folder(path, _) | Deed::File(path) | Deed::Fifo(path) => path.clone(),
-                Deed::Gone(path) => path.clone(),
+                Deed::Folder(path, _) | Deed::File(path) | Deed::Fifo(path) | Deed::Gone(path) => {
+                    path.clone()
+                }
                 Deed::Opaque(path) => format!("{path}/x"),
                 Deed::Symlink(..) | Deed::Hard(..) => continue,
             };
