@@ -34,6 +34,7 @@ pub fn apply<S: Source, C: Contents>(
     }
     let passed = record.passed;
     let nodes = replay::replay(&mut record, &names, limits.entries.saturating_mul(2))?;
+    record.close();
     let (seen, mut missing) = merged::seen(&nodes);
     let again = missing.len();
     for (index, wanted) in &mut missing {
@@ -45,7 +46,7 @@ pub fn apply<S: Source, C: Contents>(
         })?;
         tell(Progress { layer: index, bytes, again: true, done: true });
     }
-    let Some(tree) = merged::tree(&record, &nodes, &missing) else {
+    let Some(tree) = merged::tree(&record, nodes, &missing) else {
         let layer = names.first().cloned().unwrap_or_default();
         return Err(LayerError::Limit { layer, what: "entries", limit: limits.entries }.into());
     };

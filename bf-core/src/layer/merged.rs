@@ -43,14 +43,15 @@ pub(super) fn seen(nodes: &[Node]) -> (Seen, Missing) {
 }
 
 /// The tree. Nothing when it has more inodes than squashfs can count, or `missing` has not all that is needed.
-pub(super) fn tree(record: &Record, nodes: &[Node], missing: &Missing) -> Option<Tree> {
+pub(super) fn tree(record: &Record, mut nodes: Vec<Node>, missing: &Missing) -> Option<Tree> {
     let root = nodes.first()?;
     let mut tree = Tree::new(meta(record, root.attributes));
     let mut ids: Vec<Option<InodeId>> = vec![None; nodes.len()];
     let mut rest = vec![(0_u32, tree.root())];
     while let Some((folder, id)) = rest.pop() {
-        let Some(Node { body: Body::Folder(names), .. }) = nodes.get(folder as usize) else { continue };
-        for (name, dent) in names {
+        let Some(Node { body: Body::Folder(names), .. }) = nodes.get_mut(folder as usize) else { continue };
+        // Taken, so that not all names are in memory twice.
+        for (name, dent) in std::mem::take(names) {
             let node = nodes.get(dent.node as usize)?;
             let place = ids.get_mut(dent.node as usize)?;
             let child = if let Some(child) = place {
@@ -65,7 +66,7 @@ pub(super) fn tree(record: &Record, nodes: &[Node], missing: &Missing) -> Option
                 }
                 child
             };
-            tree.link(id, record.paths.text(*name), child);
+            tree.link(id, record.paths.text(name), child);
         }
     }
     Some(tree)

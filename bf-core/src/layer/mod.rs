@@ -6,7 +6,7 @@
 //! tree (`merged`). Should a file be seen that was thought hidden - a hard link later in the same tar, or links between
 //! folders that upper layers have changed - its layer is read a second time.
 //!
-//! Memory: about 300 bytes per entry of all layers, with what names, link targets and extended attributes have, all of which
+//! Memory: about 330 bytes per entry of all layers, and what names, link targets and extended attributes have, all of which
 //! [`Limits`] bounds; besides that some MiB per layer that is read, and up to 128 MiB where zstd's window is that large. Contents
 //! are never held.
 

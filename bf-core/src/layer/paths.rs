@@ -29,6 +29,13 @@ impl Paths {
         }
     }
 
+    /// Gives the memory back that only new names and paths need: there will be none.
+    pub(super) fn close(&mut self) {
+        self.numbers = HashMap::new();
+        self.index = HashMap::new();
+        self.nodes = Vec::new();
+    }
+
     /// How many paths there are.
     pub(super) fn len(&self) -> usize {
         self.nodes.len()

@@ -95,6 +95,12 @@ impl Record {
         }
     }
 
+    /// Gives the memory back that only layers need: all are read and replayed.
+    pub(super) fn close(&mut self) {
+        self.paths.close();
+        self.shades = Shades::default();
+    }
+
     /// Reads a layer; those above it were read before. `tell` hears how far.
     pub(super) fn take<C: Contents>(
         &mut self,

@@ -17,6 +17,8 @@ use crate::squashfs::Content;
 const MAX_LINKS: usize = 255;
 /// How many parts of names are looked at on the way to one entry: links could make billions of it.
 const MAX_STEPS: usize = 16 * 1024;
+/// How many parts of links are looked at in an image, for each thing that it may have. Usual are one or two.
+const STEPS_PER_ENTRY: u64 = 32;
 /// What a folder has that no entry speaks of.
 const IMPLIED: Attributes = Attributes { mode: 0o755, uid: 0, gid: 0, mtime: 0, xattrs: 0 };
 
@@ -49,6 +51,9 @@ pub(super) enum Body {
 pub(super) struct Node {
     pub(super) attributes: Attributes,
     pub(super) body: Body,
+    /// The last layer that has deleted all of this folder that it has not made, plus one. What it puts there later it has made, so
+    /// that there is nothing to be done a second time, however often a tar says it.
+    purged: u32,
 }
 
 /// A part of a path without links: its name, and what is there.
@@ -65,13 +70,16 @@ pub(super) struct Replay<'a> {
     /// The first is the root. Those that nothing names any more stay.
     nodes: Vec<Node>,
     layer: u32,
+    /// How many more parts of links may be looked at for all entries together.
+    budget: u64,
 }
 
 /// Does what the layers say. `names` are theirs, and `limit` the most things there may be.
 pub(super) fn replay(record: &mut Record, names: &[String], limit: u64) -> Result<Vec<Node>, LayerError> {
     let layers = std::mem::take(&mut record.layers);
-    let root = Node { attributes: IMPLIED, body: Body::Folder(BTreeMap::new()) };
-    let mut replay = Replay { record, nodes: vec![root], layer: 0 };
+    let root = Node { attributes: IMPLIED, body: Body::Folder(BTreeMap::new()), purged: 0 };
+    let budget = limit.saturating_mul(STEPS_PER_ENTRY);
+    let mut replay = Replay { record, nodes: vec![root], layer: 0, budget };
     for (ops, name) in layers.into_iter().zip(names) {
         for op in ops {
             replay.act(&op).map_err(|fault| LayerError::Entry {
@@ -154,7 +162,10 @@ impl Replay<'_> {
         let (mut links, mut count) = (0, 0);
         while let Some(name) = rest.pop() {
             count += 1;
-            if count > MAX_STEPS {
+            if links > 0 {
+                self.budget = self.budget.saturating_sub(1);
+            }
+            if count > MAX_STEPS || self.budget == 0 {
                 return Err(EntryFault::Loop);
             }
             if name == dots {
@@ -236,7 +247,7 @@ impl Replay<'_> {
 
     fn add(&mut self, attributes: Attributes, body: Body) -> Result<u32, EntryFault> {
         let number = u32::try_from(self.nodes.len()).map_err(|_| EntryFault::LongName)?;
-        self.nodes.push(Node { attributes, body });
+        self.nodes.push(Node { attributes, body, purged: 0 });
         Ok(number)
     }
 
@@ -256,6 +267,11 @@ impl Replay<'_> {
         let layer = self.layer;
         let mut folders = vec![folder];
         while let Some(folder) = folders.pop() {
+            let Some(node) = self.nodes.get_mut(folder as usize).filter(|node| node.purged != layer + 1)
+            else {
+                continue;
+            };
+            node.purged = layer + 1;
             if let Some(names) = self.names(folder) {
                 names.retain(|_, dent| dent.touched == layer);
                 folders.extend(names.values().map(|dent| dent.node));

@@ -182,6 +182,21 @@ fn a_hundred_thousand_names_in_one_folder_take_no_long_time() {
 }
 
 #[test]
+fn deletions_that_are_said_again_and_again_take_no_long_time() {
+    let mut tar = Tar::new();
+    for number in 0..30_000 {
+        tar = tar.file(&format!("d/{number}"), "");
+    }
+    for _ in 0..30_000 {
+        tar = tar.opaque("d");
+    }
+    let start = Instant::now();
+    let (merged, _) = merge(vec![tar.end()]).unwrap();
+    assert_eq!(merged.files.files, 30_000);
+    assert!(start.elapsed() < Duration::from_mins(1), "{:?}", start.elapsed());
+}
+
+#[test]
 fn links_that_multiply_the_way_end() {
     // Each link is the one before it, many times over.
     let mut tar = Tar::new().folder("d", 0o755).symlink("d/l0", ".");
