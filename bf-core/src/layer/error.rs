@@ -149,7 +149,7 @@ impl Explain for LayerError {
     }
 }
 
-/// What stopped [`apply`](super::apply): a layer, where layers come from, or where contents go.
+/// What stopped [`apply`](super::apply()): a layer, where layers come from, or where contents go.
 #[derive(Debug, Error)]
 pub enum ApplyError<S, C> {
     /// A layer.

@@ -6,9 +6,9 @@
 //! tree (`merged`). Should a file be seen that was thought hidden - a hard link later in the same tar, or links between
 //! folders that upper layers have changed - its layer is read a second time.
 //!
-//! Memory: about 330 bytes per entry of all layers, and what names, link targets and extended attributes have, all of which
-//! [`Limits`] bounds; besides that some MiB per layer that is read, and up to 128 MiB where zstd's window is that large. Contents
-//! are never held.
+//! Memory: about 330 bytes per entry of all layers with names of usual length, and what link targets and extended attributes have.
+//! [`Limits`] bounds all of it. Besides that 4 MiB for the layer that is read, and up to 128 MiB where zstd's window is that large.
+//! Contents are never held.
 
 mod apply;
 mod decompress;
@@ -53,7 +53,7 @@ pub trait Source {
 
     /// A layer from its beginning: 0 is the lowest, as in a manifest. May wait.
     ///
-    /// [`apply`] asks for the last one first and for the next when it is done with it. After the lowest it may ask for some
+    /// [`apply()`] asks for the last one first and for the next when it is done with it. After the lowest it may ask for some
     /// again, which is rare.
     fn open(&mut self, index: usize) -> Result<Layer<'_>, Self::Error>;
 }
