@@ -139,8 +139,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) environment: &'a Environment,
     /// The running bf-admin.
     pub(crate) program: &'a Path,
-    /// Whether registries are reached by HTTPS only.
-    pub(crate) https: bool,
+    /// How images are fetched.
+    pub(crate) how: &'a How,
     /// Nothing else is looked at; empty: everything.
     pub(crate) only: &'a [Section],
 }
@@ -154,7 +154,7 @@ pub(crate) fn gather(site: &Site, locked: &Locked, ask: &Ask<'_>) -> Result<Pres
         present.toolkit = Some(toolkit::gather(layout, locked, ask.program, ask.depth));
     }
     if wanted(Section::Images) {
-        let maker = Some((ask.environment, ask.https));
+        let maker = Some((ask.environment, ask.how));
         present.images = image::gather(layout, &declared.images, locked, &ask.images, ask.depth, maker);
         present.update_images.clone_from(&ask.images);
     }

@@ -9,6 +9,7 @@ use bf_core::report::Format;
 use bf_core::settings::Environment;
 
 use crate::cli::Context;
+use crate::image::{Engine, How};
 use crate::present::{Ask, Depth};
 use crate::printer::Printer;
 
@@ -27,6 +28,8 @@ pub(crate) fn context(site: Option<&Path>, cache_dir: Option<&Path>) -> Context 
 
 pub(crate) use bf_test_kit::sif;
 
+static HOW: How = How { engine: Engine::Apptainer, threads: None, bwlimit: None, no_https: false };
+
 /// What is looked at for this call, and nothing again.
 pub(crate) fn ask(context: &Context, depth: Depth) -> Ask<'_> {
     Ask {
@@ -35,7 +38,7 @@ pub(crate) fn ask(context: &Context, depth: Depth) -> Ask<'_> {
         depth,
         environment: &context.environment,
         program: &context.program,
-        https: true,
+        how: &HOW,
         only: &[],
     }
 }

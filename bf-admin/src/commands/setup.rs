@@ -41,9 +41,8 @@ pub(crate) struct Setup {
     /// Compare the SHA-256 of every file in site.lock as well, several at a time and with little priority, and repair what differs
     #[arg(long)]
     full: bool,
-    /// Reach the registries of images by plain HTTP
-    #[arg(long)]
-    no_https: bool,
+    #[command(flatten)]
+    how: How,
 }
 
 /// What `--update` names.
@@ -98,7 +97,7 @@ impl Setup {
             depth: if self.full { Depth::Full } else { Depth::Quick },
             environment: &context.environment,
             program: &context.program,
-            https: !self.no_https,
+            how: &self.how,
             only: &self.only,
         };
         if self.full {

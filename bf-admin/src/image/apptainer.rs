@@ -1,4 +1,4 @@
-//! Makes a SIF of a registry's image with `apptainer pull`, or `singularity pull` where that is what there is.
+//! Makes a SIF of a registry's image with `apptainer build`, or `singularity pull` where that is what there is.
 //!
 //! All that it writes on the way is in one folder: its layers, its unpacked files, the result.
 
@@ -10,10 +10,11 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bf_core::apptainer::Apptainer;
+use bf_core::apptainer;
 use bf_core::image::Reference;
 use bf_core::report::{Exit, Failure};
 use bf_core::settings::Environment;
+use bf_core::squashfs::Compression;
 use walkdir::WalkDir;
 
 use super::failed;
@@ -28,24 +29,29 @@ const SILENCE: Duration = Duration::from_mins(15);
 
 /// What makes images on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Maker {
-    runtime: Apptainer,
+pub(crate) struct Apptainer {
+    runtime: apptainer::Apptainer,
     /// Whether registries are reached by HTTPS only.
     https: bool,
+    compression: Compression,
 }
 
-impl Maker {
+impl Apptainer {
     /// Looks for one in PATH and the system's folders.
-    pub(crate) fn find(environment: &Environment, https: bool) -> Result<Self, Failure> {
+    pub(crate) fn find(
+        environment: &Environment,
+        https: bool,
+        compression: Compression,
+    ) -> Result<Self, Failure> {
         let path = environment.get("PATH").unwrap_or_default();
-        let found = Apptainer::find(&format!("{path}:/usr/bin:/usr/local/bin"));
+        let found = apptainer::Apptainer::find(&format!("{path}:/usr/bin:/usr/local/bin"));
         let missing = || {
-            let message = "neither apptainer nor singularity is in PATH, which fetch container images";
+            let message = "neither apptainer nor singularity is in PATH, which `--engine apptainer` asks for";
             Failure::new(Exit::Unreachable, "apptainer_not_found", message).with_hint(
-                "install apptainer on this machine (or load its module), or fetch the image elsewhere and `bf-admin image import FILE.sif`",
+                "leave out `--engine`: bf-admin makes images itself; or load the module of apptainer",
             )
         };
-        Ok(Self { runtime: found.ok_or_else(missing)?, https })
+        Ok(Self { runtime: found.ok_or_else(missing)?, https, compression })
     }
 
     /// Makes the file `to` of `reference`. `work` is an empty folder for all else. `tell` gets a line now and then.
@@ -78,7 +84,16 @@ impl Maker {
 
     fn arguments(&self, command: &mut Command, reference: &Reference, to: &Path) {
         // What is cached would be a second copy in the staging folder.
-        command.args(["pull", "--disable-cache"]);
+        if self.runtime.is_apptainer() {
+            // Its own default, gzip at the highest level, takes several times as long for hardly a smaller file.
+            let squashfs = match self.compression {
+                Compression::Gzip(level) => format!("-comp gzip -Xcompression-level {}", level.min(9)),
+                Compression::Zstd(level) => format!("-comp zstd -Xcompression-level {level}"),
+            };
+            command.args(["build", "--disable-cache", "--mksquashfs-args", &squashfs]);
+        } else {
+            command.args(["pull", "--disable-cache"]);
+        }
         if !self.https {
             command.arg("--no-https");
         }
@@ -200,13 +215,14 @@ mod tests {
 
     use super::*;
 
-    fn maker(name: &str, https: bool) -> Maker {
-        Maker { runtime: Apptainer::at(Path::new("/opt/bin").join(name)), https }
+    fn maker(name: &str, https: bool) -> Apptainer {
+        let runtime = apptainer::Apptainer::at(Path::new("/opt/bin").join(name));
+        Apptainer { runtime, https, compression: Compression::Zstd(3) }
     }
 
     #[test]
     fn the_arguments_are_the_references_own() {
-        let arguments = |maker: Maker, reference: &str| {
+        let arguments = |maker: Apptainer, reference: &str| {
             let mut command = Command::new("x");
             maker.arguments(&mut command, &reference.parse().unwrap(), Path::new("/s/image.sif"));
             let text = |argument: &std::ffi::OsStr| argument.to_string_lossy().into_owned();
@@ -214,11 +230,11 @@ mod tests {
         };
         assert_eq!(
             arguments(maker("apptainer", true), "vllm/vllm-openai:v0.10.2"),
-            "pull --disable-cache /s/image.sif docker://docker.io/vllm/vllm-openai:v0.10.2"
+            "build --disable-cache --mksquashfs-args -comp zstd -Xcompression-level 3 /s/image.sif docker://docker.io/vllm/vllm-openai:v0.10.2"
         );
         let digest = format!("sha256:{}", "a1".repeat(32));
         assert_eq!(
-            arguments(maker("apptainer", false), &format!("login:5000/a:1@{digest}")),
+            arguments(maker("singularity", false), &format!("login:5000/a:1@{digest}")),
             format!("pull --disable-cache --no-https /s/image.sif docker://login:5000/a@{digest}")
         );
     }
@@ -265,7 +281,7 @@ mod tests {
     fn a_program_that_cannot_be_run_is_none() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().to_str().unwrap().to_owned();
-        let find = || Maker::find(&Environment::of([("PATH".to_owned(), path.clone())]), true);
+        let find = || Apptainer::find(&Environment::of([("PATH".to_owned(), path.clone())]), true, Compression::Gzip(6));
         let program = dir.path().join("apptainer");
         fs_err::write(&program, "").unwrap();
         assert!(find().is_err() || find().unwrap().runtime.program() != program);

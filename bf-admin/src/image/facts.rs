@@ -9,7 +9,7 @@ use bf_core::report::{Exit, Failure};
 use bf_core::settings::Environment;
 use bf_core::site::{DeclaredImage, Layout, Locked, LockedImage};
 
-use super::{Maker, wanted};
+use super::{How, Maker, wanted};
 use crate::present::{Depth, Disk, one_file};
 
 /// An image that is declared.
@@ -75,7 +75,7 @@ pub(crate) fn gather(
     locked: &Locked,
     update: &BTreeSet<String>,
     depth: Depth,
-    maker: Option<(&Environment, bool)>,
+    maker: Option<(&Environment, &How)>,
 ) -> BTreeMap<String, ImageFacts> {
     let mut all = BTreeMap::new();
     for (name, wanted) in wanted::all(layout, declared) {
@@ -89,8 +89,9 @@ pub(crate) fn gather(
             let own = facts.own.as_ref().map(|(_, own)| own);
             facts.way = way(layout, &sif_path(wanted))
                 .and_then(|()| own.map_or(Ok(()), |own| store_way(layout, own)));
-            if let (Need::Pull(_), Some((environment, https))) = (&need, maker) {
-                facts.maker = Some(Maker::find(environment, https));
+            if let (Need::Pull(_), Some((environment, how))) = (&need, maker) {
+                let compression = declared.get(&name).and_then(|image| image.compression);
+                facts.maker = Some(Maker::of(how, compression, environment));
             }
         }
         all.insert(name, facts);

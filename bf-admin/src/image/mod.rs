@@ -4,11 +4,14 @@ mod apptainer;
 mod facts;
 mod failed;
 mod import;
+mod maker;
+mod native;
 mod store;
 mod wanted;
 
-pub(crate) use apptainer::{Maker, extent};
+pub(crate) use apptainer::extent;
 pub(crate) use facts::{ImageFacts, Need, gather, locked_image, store_way, way};
 pub(crate) use import::{Named, Source};
+pub(crate) use maker::{Engine, How, Maker, Tell};
 pub(crate) use store::{Put, enter, import, link, publish, publish_import, pull};
 pub(crate) use wanted::reference;
