@@ -3,7 +3,7 @@
 //! There is no manifest of a registry in them, so one is made up: its layers' digests are those of the unpacked content
 //! (`diff_ids`), which only who unpacks them can compare. The archive's own names of layers are never used as paths of files.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
 use std::sync::Arc;
 
@@ -59,11 +59,11 @@ pub(super) fn image(
             digest: image::of(&config_raw, name)?,
             size: config_raw.len() as u64,
             urls: Vec::new(),
-            annotations: Default::default(),
+            annotations: BTreeMap::new(),
             platform: None,
         },
         layers: Vec::with_capacity(layers),
-        annotations: Default::default(),
+        annotations: BTreeMap::new(),
     };
     let mut members = HashMap::new();
     for (member, diff_id) in entry.layers.iter().zip(&config.rootfs.diff_ids) {
@@ -76,7 +76,7 @@ pub(super) fn image(
             digest: diff_id.clone(),
             size: opened.size,
             urls: Vec::new(),
-            annotations: Default::default(),
+            annotations: BTreeMap::new(),
             platform: None,
         });
     }

@@ -244,7 +244,7 @@ fn archives_that_cannot_be_read_in_place_say_why() {
         (header("a", b'0', "", 1 << 30).to_vec(), "cut off"),
         (vec![b'x'; 2048], "checksum"),
         (tar(&[("a", b'0', "", b"x")]), "neither"),
-        (tar(&[("a", b'L', "", &[b'x'; 70_000])]), "too long"),
+        (tar(&[("a", b'L', "", &vec![b'x'; 70_000])]), "too long"),
     ] {
         let error = code(&bytes);
         assert!(error.to_string().contains(part), "{error}");

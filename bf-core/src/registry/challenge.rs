@@ -28,18 +28,15 @@ pub(super) fn parse(header: &str) -> Vec<Challenge> {
             continue;
         }
         let after = after.trim_start();
-        match after.strip_prefix('=') {
-            Some(value) => {
-                let (value, after) = value_of(value.trim_start());
-                if let Some(challenge) = found.last_mut() {
-                    challenge.parameters.insert(word.to_ascii_lowercase(), value);
-                }
-                rest = after;
+        if let Some(value) = after.strip_prefix('=') {
+            let (value, after) = value_of(value.trim_start());
+            if let Some(challenge) = found.last_mut() {
+                challenge.parameters.insert(word.to_ascii_lowercase(), value);
             }
-            None => {
-                found.push(Challenge { scheme: word.to_ascii_lowercase(), parameters: BTreeMap::new() });
-                rest = after;
-            }
+            rest = after;
+        } else {
+            found.push(Challenge { scheme: word.to_ascii_lowercase(), parameters: BTreeMap::new() });
+            rest = after;
         }
         rest = rest.trim_start_matches([',', ' ', '\t']);
     }

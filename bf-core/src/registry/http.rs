@@ -1,7 +1,6 @@
 //! One request and its answer: TLS, proxies, redirects, time limits, and giving up when told to.
 
 use std::error::Error as _;
-use std::fmt::Write as _;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,8 +88,8 @@ impl Http {
             Err(_) if !options.https => builder(options, &client)?
                 .tls_certs_only(std::iter::empty())
                 .build()
-                .map_err(|error| client(chain(error)))?,
-            Err(error) => return Err(client(chain(error))),
+                .map_err(|error| client(cause_of(error)))?,
+            Err(error) => return Err(client(cause_of(error))),
         };
         let connections = Arc::new(Connections { runtime: Some(runtime), client });
         Ok(Self { connections, limits: options.limits, cancel: options.cancel.clone() })
@@ -242,19 +241,19 @@ fn builder(
     let variable = |name: &str| environment.get(&name.to_ascii_lowercase()).or_else(|| environment.get(name));
     let direct = variable("NO_PROXY").and_then(NoProxy::from_string);
     // Each of them has its own, or the one of all.
-    let ways: [(&str, fn(&str) -> reqwest::Result<Proxy>); 2] =
-        [("HTTPS_PROXY", |url| Proxy::https(url)), ("HTTP_PROXY", |url| Proxy::http(url))];
-    for (name, proxy) in ways {
+    for name in ["HTTPS_PROXY", "HTTP_PROXY"] {
         if let Some(url) = variable(name).or_else(|| variable("ALL_PROXY")) {
             // The address may have a password in it.
-            let proxy = proxy(url).map_err(|_| client(format!("{name} is no address of a proxy")))?;
+            let proxy = if name == "HTTPS_PROXY" { Proxy::https(url) } else { Proxy::http(url) };
+            let proxy = proxy.map_err(|_| client(format!("{name} is no address of a proxy")))?;
             builder = builder.proxy(proxy.no_proxy(direct.clone()));
         }
     }
     let mut certificates = Vec::new();
     for path in &options.authorities {
-        let found = Certificate::from_pem_bundle(&fs_err::read(path)?)
-            .map_err(|error| client(format!("{} has no certificates: {}", path.display(), chain(error))))?;
+        let found = Certificate::from_pem_bundle(&fs_err::read(path)?).map_err(|error| {
+            client(format!("{} has no certificates: {}", path.display(), cause_of(error)))
+        })?;
         certificates.extend(found);
     }
     Ok(builder.tls_certs_merge(certificates))
@@ -278,33 +277,46 @@ fn check(host: &str, from: &Url, url: &Url, plain: bool) -> Result<(), RegistryE
 }
 
 fn fault(host: &str, error: reqwest::Error) -> Fault {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = error.source();
+    match tls_error(&error) {
+        Some(rustls::Error::InvalidCertificate(_)) => {
+            return RegistryError::Certificate { registry: host.to_owned(), reason: cause_of(error) }.into();
+        }
+        // What answers does not speak TLS, or none that we speak: it will not learn it.
+        Some(_) => {
+            return RegistryError::Protocol { registry: host.to_owned(), reason: cause_of(error) }.into();
+        }
+        None => {}
+    }
+    if error.is_builder() {
+        return RegistryError::Protocol { registry: host.to_owned(), reason: cause_of(error) }.into();
+    }
+    Fault::transient(cause_of(error))
+}
+
+/// What TLS complains of, where it is TLS.
+fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
+    let mut cause = error.source();
     while let Some(next) = cause {
-        let inner = next.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let tls =
-            inner.and_then(|inner| inner.downcast_ref()).or_else(|| next.downcast_ref::<rustls::Error>());
-        if let Some(rustls::Error::InvalidCertificate(_)) = tls {
-            return RegistryError::Certificate { registry: host.to_owned(), reason: chain(error) }.into();
+        // Errors of I/O hide what is in them from `source`, and are put into each other.
+        let mut inner: &(dyn std::error::Error + 'static) = next;
+        while let Some(deeper) = inner.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            inner = deeper;
+        }
+        if let Some(found) = inner.downcast_ref() {
+            return Some(found);
         }
         cause = next.source();
     }
-    if error.is_builder() {
-        return RegistryError::Protocol { registry: host.to_owned(), reason: chain(error) }.into();
-    }
-    Fault::transient(chain(error))
+    None
 }
 
-/// An error and its causes, without the address that it speaks of.
-fn chain(error: reqwest::Error) -> String {
+/// The last cause of an error: those above say only that there was one, and in which layer. Without the address that it speaks of.
+fn cause_of(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {
-        let said = next.to_string();
-        if !text.ends_with(&said) {
-            // Writing to a String cannot fail.
-            let _ = write!(text, ": {said}");
-        }
+        text = next.to_string();
         cause = next.source();
     }
     text

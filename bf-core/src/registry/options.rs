@@ -66,10 +66,10 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(30),
-            stall: Duration::from_secs(60),
+            stall: Duration::from_mins(1),
             tries: 6,
             pause: Duration::from_millis(500),
-            longest_pause: Duration::from_secs(300),
+            longest_pause: Duration::from_mins(5),
             at_once: 4,
         }
     }

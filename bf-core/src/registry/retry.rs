@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_registry_says_seconds_or_a_date() {
-        assert_eq!(retry_after(" 120 "), Some(Duration::from_secs(120)));
+        assert_eq!(retry_after(" 120 "), Some(Duration::from_mins(2)));
         assert_eq!(retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
         let far = retry_after("Fri, 31 Dec 2100 23:59:59 GMT").unwrap();
         assert!(far > Duration::from_secs(1_000_000_000), "{far:?}");

@@ -50,7 +50,7 @@ pub(super) fn reply(status: u16, body: impl AsRef<[u8]>) -> Reply {
 }
 
 impl Reply {
-    pub(super) fn with(mut self, name: &str, value: impl ToString) -> Self {
+    pub(super) fn with(mut self, name: &str, value: impl std::fmt::Display) -> Self {
         self.headers.push((name.to_owned(), value.to_string()));
         self
     }
@@ -138,7 +138,7 @@ fn serve(mut stream: TcpStream, log: &Mutex<Vec<Asked>>, answer: &dyn Fn(&Asked)
     let reply = answer(&asked);
     let mut head = format!("HTTP/1.1 {} x\r\nConnection: close\r\n", reply.status);
     for (name, value) in &reply.headers {
-        head += &format!("{name}: {value}\r\n");
+        head.extend([name, ": ", value, "\r\n"]);
     }
     let _ = stream.write_all(format!("{head}\r\n").as_bytes());
     if asked.method != "HEAD" {

@@ -495,7 +495,7 @@ fn a_fetcher_gives_bytes_early_and_ends_promptly() {
     let whole = body.clone();
     let server = Server::start(move |_| reply(200, &whole).cut(4000).hang(Duration::from_secs(20)));
     let (mut options, _) = options(&[]);
-    options.limits.stall = Duration::from_secs(60);
+    options.limits.stall = Duration::from_mins(1);
     let (_folder, store) = store();
     let repository = repository(&server, options);
     let fetcher = Fetcher::start(&repository, store.clone(), &[blob(&body), blob(&body)]).unwrap();
@@ -518,12 +518,15 @@ fn the_first_error_ends_all_and_is_what_everybody_gets() {
     let (good, bad) = (content(10_000), content(20_000));
     let whole = good.clone();
     let name = digest(&good).to_string();
-    let server = Server::start(move |asked| match asked.path.ends_with(&name) {
-        true => reply(200, &whole).cut(100).hang(Duration::from_secs(20)),
-        false => reply(404, ""),
+    let server = Server::start(move |asked| {
+        if asked.path.ends_with(&name) {
+            reply(200, &whole).cut(100).hang(Duration::from_secs(20))
+        } else {
+            reply(404, "")
+        }
     });
     let (mut options, _) = options(&[]);
-    options.limits.stall = Duration::from_secs(60);
+    options.limits.stall = Duration::from_mins(1);
     let (_folder, store) = store();
     let begun = Instant::now();
     let fetcher = Fetcher::start(&repository(&server, options), store, &[blob(&good), blob(&bad)]).unwrap();
