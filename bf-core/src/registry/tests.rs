@@ -1,6 +1,6 @@
 //! What registries can do to us.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -644,4 +644,23 @@ fn an_https_registry_may_not_send_us_to_plain_http() {
     options.mirrors = vec!["https://me:hidden@example.org".into()];
     let error = Repository::new(&reference, options).unwrap_err();
     assert!(!error.to_string().contains("hidden"), "{error}");
+}
+
+#[test]
+fn who_does_not_speak_tls_is_not_asked_again() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // As servers answer who greets them with TLS.
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+        let _ = stream.read(&mut [0; 4096]);
+    });
+    let (mut options, events) = options(&[]);
+    options.https = true;
+    let reference: Reference = format!("{address}/org/name:tag").parse().unwrap();
+    let error = Repository::new(&reference, options).unwrap().manifest().unwrap_err();
+    assert!(matches!(error, RegistryError::Protocol { .. }), "{error}");
+    assert!(events.lock().unwrap().is_empty());
+    server.join().unwrap();
 }
