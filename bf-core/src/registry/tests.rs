@@ -664,3 +664,18 @@ fn who_does_not_speak_tls_is_not_asked_again() {
     assert!(events.lock().unwrap().is_empty());
     server.join().unwrap();
 }
+
+#[test]
+fn proxies_are_those_of_the_environment() {
+    let proxy = Server::start(|_| reply(200, "by proxy"));
+    let server = Server::start(|_| reply(200, "direct"));
+    let address = format!("http://{}", proxy.host());
+    let manifest = |name: &str, environment: &[(&str, &str)]| {
+        let reference: Reference = name.parse().unwrap();
+        Repository::new(&reference, options(environment).0).unwrap().manifest().unwrap().bytes
+    };
+    assert_eq!(manifest("registry.invalid:5000/a/b", &[("HTTP_PROXY", &address)]), b"by proxy");
+    assert_eq!(proxy.asked()[0].path, "http://registry.invalid:5000/v2/a/b/manifests/latest");
+    let direct = format!("{}/a/b", server.host());
+    assert_eq!(manifest(&direct, &[("http_proxy", &address), ("NO_PROXY", "127.0.0.1")]), b"direct");
+}
