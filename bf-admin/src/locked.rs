@@ -133,7 +133,7 @@ pub(crate) fn exact(steps: &mut [Step], present: &Present, locked: &Locked) {
     for step in steps {
         step.exact = match &step.task {
             Task::Model(repo, ..) => locked.models.get(&repo.to_string()).map(|own| own.commit.clone()),
-            Task::Image(name, reference, _) if reference.digest().is_none() => {
+            Task::Image(name, fetch) if fetch.reference.digest().is_none() => {
                 let own = present.images.get(name).and_then(|facts| facts.own.as_ref());
                 own.map(|(_, own)| own.sha256.clone())
             }

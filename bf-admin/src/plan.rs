@@ -8,7 +8,6 @@ pub(crate) use engines::{fault as engine_fault, need as engine_need};
 pub(crate) use images::mended;
 pub(crate) use toolkit::missing as without_toolkit;
 
-use bf_core::image::Reference;
 use bf_core::model::ModelId;
 use bf_core::report::{Exit, Failure};
 use bf_core::service::Native;
@@ -18,7 +17,7 @@ use serde::Serialize;
 
 use crate::drift::{Drift, Mend, Readers};
 use crate::engine::Interpreter;
-use crate::image::{self, Maker};
+use crate::image;
 use crate::import::Source;
 use crate::present::{Disk, ModelFacts, Present};
 use crate::toolkit::{Beside, PROGRAM};
@@ -176,7 +175,7 @@ pub(crate) enum Task {
     /// Let `bin/bf-user` lead to the one that is there.
     ToolkitLink,
     /// Fetch an image.
-    Image(String, Reference, Maker),
+    Image(String, Box<image::Fetch>),
     /// Import an image.
     ImageFile(String, image::Source),
     /// Let the link of an image lead to its file, and the lock have it under this name.

@@ -138,6 +138,13 @@ impl Display {
         self.count(number, |before| before + bytes);
     }
 
+    /// So many bytes there will be.
+    pub(crate) fn total(&self, number: usize, bytes: u64) {
+        if let Some(running) = self.state().running.get_mut(&number) {
+            running.total = Some(bytes);
+        }
+    }
+
     /// So many bytes were written until now.
     pub(crate) fn reach(&self, number: usize, bytes: u64) {
         self.count(number, |_| bytes);

@@ -10,7 +10,7 @@ use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
 use bf_core::model::ModelId;
-use bf_core::publish::{Publisher, Stage};
+use bf_core::publish::{Downloads, PublishError, Publisher, Stage};
 use bf_core::report::Failure;
 use bf_core::site::{Layout, Locked, LockedEngine, LockedImage, LockedModel, Part};
 
@@ -56,6 +56,7 @@ const SHARE: u32 = 20;
 /// What was made and is to be published.
 enum Made {
     Image(String, LockedImage),
+    ImageKept(String, LockedImage),
     ImageFile(String, Box<image::Source>, LockedImage),
     Model(ModelId, LockedModel, Readers),
     Engine(String, LockedEngine),
@@ -68,6 +69,8 @@ struct Begun {
     lane: Lane,
     stage: Stage,
     exact: Option<String>,
+    /// Where what it fetches is kept until it is published.
+    downloads: Option<Downloads>,
 }
 
 /// How everything ended, by its place in the plan.
@@ -172,10 +175,11 @@ impl Work<'_, '_> {
                 {
                     let (number, Step { action, task, exact, .. }, lane, part) = waiting.remove(next);
                     display.start(number, &action);
-                    match self.publisher.stage(part) {
-                        Ok(stage) => {
-                            spawn(scope, layout, display, (number, task, stage.path()), sender.clone());
-                            begun.insert(number, Begun { action, lane, stage, exact });
+                    match self.place(part, &task) {
+                        Ok((stage, downloads)) => {
+                            let kept = downloads.as_ref().map(Downloads::path);
+                            spawn(scope, layout, display, (number, task, stage.path(), kept), sender.clone());
+                            begun.insert(number, Begun { action, lane, stage, exact, downloads });
                         }
                         Err(error) => {
                             let failure = space::explained(layout, &action, error.into());
@@ -194,7 +198,10 @@ impl Work<'_, '_> {
                     }
                     Err(RecvTimeoutError::Timeout) if display.counts() => {
                         let since = Instant::now();
-                        for (number, begun) in begun.iter().filter(|(_, begun)| begun.lane == Lane::Fetch) {
+                        for (number, begun) in begun
+                            .iter()
+                            .filter(|(_, begun)| begun.lane == Lane::Fetch && begun.downloads.is_none())
+                        {
                             display.reach(*number, image::extent(begun.stage.path()).1);
                         }
                         pause = COUNTED.max(since.elapsed() * SHARE);
@@ -205,9 +212,20 @@ impl Work<'_, '_> {
         });
     }
 
+    /// A folder to make it in, and one for what it fetches, which stays when it fails.
+    fn place(&self, part: Part, task: &Task) -> Result<(Stage, Option<Downloads>), PublishError> {
+        let downloads = match task {
+            Task::Image(_, fetch) if fetch.maker.keeps() => {
+                Some(self.publisher.downloads(part, &fetch.reference.sif_name())?)
+            }
+            _ => None,
+        };
+        Ok((self.publisher.stage(part)?, downloads))
+    }
+
     /// Publishes what a thread has made.
     fn publish(&mut self, number: usize, begun: Begun, made: Result<Made, Failure>) {
-        let Begun { action, stage, exact, .. } = begun;
+        let Begun { action, stage, exact, downloads, .. } = begun;
         let result = made
             .and_then(|made| {
                 same(&action, &made, exact.as_deref())?;
@@ -216,6 +234,10 @@ impl Work<'_, '_> {
             // While what was made still takes its room.
             .map_err(|failure| space::explained(self.publisher.layout(), &action, failure));
         drop(stage);
+        // What cannot be removed is no reason to say that the image is not there: the next run takes it over.
+        if let (Ok(_), Some(downloads)) = (&result, downloads) {
+            let _ = downloads.remove();
+        }
         self.end(number, action, result);
     }
 
@@ -223,6 +245,12 @@ impl Work<'_, '_> {
     fn enter(&mut self, stage: &Path, made: Made) -> Result<Option<String>, Failure> {
         let publisher = self.publisher;
         let kept = match made {
+            Made::ImageKept(name, image) => {
+                let why = format!("{} is what the registry has", image.digest12());
+                image::link(publisher, &image)?;
+                image::enter(self.locked, name, image);
+                Some(why)
+            }
             Made::Image(name, image) => {
                 let put = image::publish(publisher, self.locked, stage, image)?;
                 entered(self.locked, name, put)
@@ -278,12 +306,12 @@ fn spawn<'s>(
     scope: &'s Scope<'s, '_>,
     layout: &'s Layout,
     display: &'s Display,
-    (number, task, stage): (usize, Task, &Path),
+    (number, task, stage, downloads): (usize, Task, &Path, Option<&Path>),
     sender: Sender<(usize, Result<Made, Failure>)>,
 ) {
-    let stage = stage.to_owned();
+    let (stage, downloads) = (stage.to_owned(), downloads.map(Path::to_owned));
     scope.spawn(move || {
-        let made = make(layout, task, &stage, number, display);
+        let made = make(layout, task, (&stage, downloads.as_deref()), number, display);
         // Who waits for it waits until all are there.
         let _ = sender.send((number, made));
     });
@@ -292,14 +320,23 @@ fn spawn<'s>(
 fn make(
     layout: &Layout,
     task: Task,
-    stage: &Path,
+    (stage, downloads): (&Path, Option<&Path>),
     number: usize,
     display: &Display,
 ) -> Result<Made, Failure> {
     let tell = |text: &str| display.say(number, text);
     Ok(match task {
-        Task::Image(name, reference, maker) => {
-            Made::Image(name, image::pull(&reference, &maker, stage, &tell)?)
+        Task::Image(name, fetch) => {
+            let tell = image::Tell {
+                say: &tell,
+                reach: &|bytes| display.reach(number, bytes),
+                total: &|bytes| display.total(number, bytes),
+            };
+            let downloads = downloads.unwrap_or(stage);
+            match image::pull(&fetch, stage, downloads, &tell)? {
+                image::Pulled::Made(image) => Made::Image(name, image),
+                image::Pulled::Same(image) => Made::ImageKept(name, image),
+            }
         }
         Task::ImageFile(name, source) => {
             let image = image::import(layout, &source, stage)?;

@@ -281,7 +281,9 @@ mod tests {
     fn a_program_that_cannot_be_run_is_none() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().to_str().unwrap().to_owned();
-        let find = || Apptainer::find(&Environment::of([("PATH".to_owned(), path.clone())]), true, Compression::Gzip(6));
+        let find = || {
+            Apptainer::find(&Environment::of([("PATH".to_owned(), path.clone())]), true, Compression::Gzip(6))
+        };
         let program = dir.path().join("apptainer");
         fs_err::write(&program, "").unwrap();
         assert!(find().is_err() || find().unwrap().runtime.program() != program);

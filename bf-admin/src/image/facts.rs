@@ -7,7 +7,9 @@ use bf_core::image::Reference;
 use bf_core::publish::{self, PublishError};
 use bf_core::report::{Exit, Failure};
 use bf_core::settings::Environment;
+use bf_core::sif;
 use bf_core::site::{DeclaredImage, Layout, Locked, LockedImage};
+use bf_core::squashfs::Compression;
 
 use super::{How, Maker, wanted};
 use crate::present::{Depth, Disk, one_file};
@@ -21,6 +23,8 @@ pub(crate) struct ImageFacts {
     pub(crate) own: Option<(String, LockedImage)>,
     /// The files of the entry.
     pub(crate) disk: Disk,
+    /// How it is to be compressed, where site.yaml says that.
+    pub(crate) compression: Option<Compression>,
     /// What to pull with, looked for when it must be pulled.
     pub(crate) maker: Option<Result<Maker, Failure>>,
     /// What stands where it must go, looked at when something is to be done.
@@ -47,6 +51,11 @@ impl ImageFacts {
             let other = own.whole().map_or_else(|| "a file".to_owned(), |other| other.to_string());
             return Need::Pull(format!("instead of {other}"));
         }
+        if let Some(wanted) = self.compression
+            && !compressed_as(own, wanted)
+        {
+            return Need::Pull(format!("compressed with {wanted} instead of {}", own.compression));
+        }
         match &self.disk {
             Disk::Absent => return Need::Pull("its file is missing".into()),
             Disk::Damaged(why) => return Need::Pull(why.clone()),
@@ -61,6 +70,12 @@ impl ImageFacts {
         let file = sif_path(wanted);
         if own.sif == file { Need::Nothing } else { Need::Link(format!("it is called {}", own.sif)) }
     }
+}
+
+/// Whether an image is compressed as it should be. Of one that we did not make the level is not known.
+fn compressed_as(own: &LockedImage, wanted: Compression) -> bool {
+    let wanted = wanted.to_string();
+    own.compression == wanted || wanted.split(':').next() == Some(own.compression.as_str())
 }
 
 /// Where the link is, relative to the cache.
@@ -81,7 +96,8 @@ pub(crate) fn gather(
     for (name, wanted) in wanted::all(layout, declared) {
         let own = wanted.as_ref().ok().and_then(|wanted| entry(locked, declared, &name, wanted));
         let disk = own.as_ref().map_or(Disk::Absent, |(_, own)| locked_image(layout, own, depth));
-        let mut facts = ImageFacts { wanted, own, disk, maker: None, way: Ok(()) };
+        let compression = declared.get(&name).and_then(|image| image.compression);
+        let mut facts = ImageFacts { wanted, own, disk, compression, maker: None, way: Ok(()) };
         let need = facts.need(&name, update.contains(&name));
         if let Ok(wanted) = &facts.wanted
             && need != Need::Nothing
@@ -90,7 +106,8 @@ pub(crate) fn gather(
             facts.way = way(layout, &sif_path(wanted))
                 .and_then(|()| own.map_or(Ok(()), |own| store_way(layout, own)));
             if let (Need::Pull(_), Some((environment, how))) = (&need, maker) {
-                let compression = declared.get(&name).and_then(|image| image.compression);
+                let before = || own.and_then(|own| own.compression.parse().ok());
+                let compression = compression.or_else(before);
                 facts.maker = Some(Maker::of(how, compression, environment));
             }
         }
@@ -125,7 +142,8 @@ pub(crate) fn locked_image(layout: &Layout, own: &LockedImage, depth: Depth) -> 
     }
     let target = target(own);
     let linked = fs_err::read_link(&link).ok();
-    match one_file(&store, &own.store_name(), &own.sha256, own.bytes, depth) {
+    let stored = one_file(&store, &own.store_name(), &own.sha256, own.bytes, depth);
+    match signed_or_named(&store.join(own.store_name()), own, stored) {
         Disk::Whole => {}
         // Its name alone is no use to anybody.
         Disk::Absent if linked.is_none() && fs_err::symlink_metadata(&link).is_err() => return Disk::Absent,
@@ -138,6 +156,28 @@ pub(crate) fn locked_image(layout: &Layout, own: &LockedImage, depth: Depth) -> 
             Disk::Drifted(format!("{} is not a link to its file in the store", own.sif))
         }
         None => Disk::Drifted(format!("{} is missing", own.sif)),
+    }
+}
+
+/// A file that is not as it was may have been signed since, which is no damage; else what of it is damaged is named.
+fn signed_or_named(path: &Path, own: &LockedImage, disk: Disk) -> Disk {
+    let (Disk::Damaged(why), Some(partition), Some(metadata)) =
+        (&disk, &own.partition_sha256, &own.metadata_sha256)
+    else {
+        return disk;
+    };
+    let Ok(file) = fs_err::File::open(path) else { return disk };
+    if sif::digests(file.file())
+        .is_ok_and(|is| is.partition_sha256 == *partition && is.metadata_sha256 == *metadata)
+    {
+        return Disk::Whole;
+    }
+    match sif::verify(file.file()) {
+        Ok(damage) if !damage.is_empty() => {
+            let parts: Vec<String> = damage.iter().map(|one| one.part.to_string()).collect();
+            Disk::Damaged(format!("{} is damaged: {}", own.store_name(), parts.join(", ")))
+        }
+        _ => Disk::Damaged(why.clone()),
     }
 }
 

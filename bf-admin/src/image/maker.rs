@@ -100,6 +100,11 @@ impl Maker {
         })
     }
 
+    /// Whether what it fetches is of use to the next run when this one fails.
+    pub(crate) fn keeps(&self) -> bool {
+        matches!(self, Self::Native(_))
+    }
+
     /// Finds out what `reference` stands for, where we can.
     pub(crate) fn find(&self, reference: &Reference) -> Result<Plan<'_>, Failure> {
         Ok(match self {

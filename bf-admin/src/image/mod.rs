@@ -13,5 +13,5 @@ pub(crate) use apptainer::extent;
 pub(crate) use facts::{ImageFacts, Need, gather, locked_image, store_way, way};
 pub(crate) use import::{Named, Source};
 pub(crate) use maker::{Engine, How, Maker, Tell};
-pub(crate) use store::{Put, enter, import, link, publish, publish_import, pull};
+pub(crate) use store::{Fetch, Pulled, Put, enter, import, link, publish, publish_import, pull};
 pub(crate) use wanted::reference;

@@ -13,7 +13,7 @@ use bf_core::report::{Exit, Failure, human_bytes};
 use bf_core::settings::Environment;
 use bf_core::squashfs::Compression;
 
-use super::maker::Tell;
+use super::Tell;
 use crate::space;
 
 /// How we make them.

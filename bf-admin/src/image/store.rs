@@ -9,7 +9,7 @@ use bf_core::report::{Exit, Failure};
 use bf_core::site::{Layout, Locked, LockedImage, Part};
 
 use super::facts::{sif_path, target};
-use super::{Maker, Source};
+use super::{Maker, Source, Tell};
 
 /// An image that was put into the store.
 #[derive(Debug)]
@@ -23,16 +23,44 @@ pub(crate) struct Put {
 /// The file in a staging folder.
 const STAGED: &str = "image.sif";
 
-/// Has `maker` fetch an image into the folder `stage`.
+/// What is fetched, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fetch {
+    /// The image.
+    pub(crate) reference: Reference,
+    /// Who makes a SIF of it.
+    pub(crate) maker: Maker,
+    /// The one that is there, whole: what it was made of need not be fetched again.
+    pub(crate) own: Option<LockedImage>,
+}
+
+/// What came of it.
+pub(crate) enum Pulled {
+    /// It was made, in the staging folder.
+    Made(LockedImage),
+    /// The one that is there was made of the same.
+    Same(LockedImage),
+}
+
+/// Fetches an image into the folder `stage`; what is on its way is in `downloads`.
 pub(crate) fn pull(
-    reference: &Reference,
-    maker: &Maker,
+    fetch: &Fetch,
     stage: &Path,
-    tell: &dyn Fn(&str),
-) -> Result<LockedImage, Failure> {
+    downloads: &Path,
+    tell: &Tell<'_>,
+) -> Result<Pulled, Failure> {
     let made = stage.join(STAGED);
-    tell(&format!("pulling {reference}"));
-    maker.make(reference, &made, stage, tell)?;
+    let reference = &fetch.reference;
+    (tell.say)(&format!("pulling {reference}"));
+    let plan = fetch.maker.find(reference)?;
+    let known = plan.known().map(|(digest, compression)| (digest.clone(), compression));
+    if let (Some((digest, compression)), Some(own)) = (&known, &fetch.own)
+        && own.digest.as_ref() == Some(digest)
+        && own.compression == *compression
+    {
+        return Ok(Pulled::Same(own.clone()));
+    }
+    plan.make(&made, downloads, tell)?;
     let damaged = |why: String| {
         let message = format!("what was made of {reference} is no whole image: {why}");
         Failure::new(Exit::Invalid, "image_damaged", message)
@@ -40,13 +68,33 @@ pub(crate) fn pull(
     };
     let header = sif::read(&made).map_err(|error| damaged(error.to_string()))?;
     let (sha256, bytes) = digest::of_file(&made)?;
+    let (digest, compression) = match known {
+        Some((digest, compression)) => (Some(digest), compression),
+        None => (reference.digest().cloned(), compression(&header)),
+    };
+    hashed(
+        LockedImage {
+            reference: Some(reference.clone().unpinned()),
+            digest,
+            sif: sif_path(reference),
+            sha256,
+            bytes,
+            compression,
+            partition_sha256: None,
+            metadata_sha256: None,
+        },
+        &made,
+    )
+    .map(Pulled::Made)
+}
+
+/// With the digests of the parts of its file.
+fn hashed(image: LockedImage, file: &Path) -> Result<LockedImage, Failure> {
+    let digests = bf_core::sif::digests(fs_err::File::open(file)?.file())?;
     Ok(LockedImage {
-        reference: Some(reference.clone().unpinned()),
-        digest: reference.digest().cloned(),
-        sif: sif_path(reference),
-        sha256,
-        bytes,
-        compression: compression(&header),
+        partition_sha256: Some(digests.partition_sha256),
+        metadata_sha256: Some(digests.metadata_sha256),
+        ..image
     })
 }
 
@@ -64,14 +112,17 @@ pub(crate) fn import(layout: &Layout, source: &Source, stage: &Path) -> Result<L
     let (sha256, bytes) = hashed;
     // Of the copy: the file may be another one by now.
     let header = sif::read(&staged).map_err(|error| source.damaged(error))?;
-    Ok(LockedImage {
+    let image = LockedImage {
         reference: source.reference.clone(),
         digest: None,
         sif: source.sif.clone(),
         sha256,
         bytes,
         compression: compression(&header),
-    })
+        partition_sha256: None,
+        metadata_sha256: None,
+    };
+    hashed(image, &staged)
 }
 
 /// Publishes what [`import`] has made in `stage`.

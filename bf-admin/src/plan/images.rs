@@ -4,7 +4,8 @@ use bf_core::image::Reference;
 use bf_core::site::LockedImage;
 
 use super::{Change, Step, Task};
-use crate::image::{ImageFacts, Need};
+use crate::image::{Fetch, ImageFacts, Need};
+use crate::present::Disk;
 
 const KIND: &str = "image";
 
@@ -27,7 +28,9 @@ pub(super) fn step(name: &str, facts: &ImageFacts, update: bool) -> Step {
             Step::new(KIND, name, change, why, Task::ImageLink(name.to_owned(), mended(own, wanted)))
         }
         (Need::Pull(why), _, Some(Ok(maker))) => {
-            let task = Task::Image(name.to_owned(), wanted.clone(), maker.clone());
+            let own = facts.own.as_ref().map(|(_, own)| own.clone()).filter(|_| facts.disk == Disk::Whole);
+            let fetch = Fetch { reference: wanted.clone(), maker: maker.clone(), own };
+            let task = Task::Image(name.to_owned(), Box::new(fetch));
             Step::new(KIND, name, change, format!("{wanted}: {why}"), task)
         }
         (_, _, Some(Err(failure))) => Step::fail(KIND, name, change, failure),

@@ -258,6 +258,8 @@ fn image_facts(own: Option<(&str, &str)>, disk: Disk) -> ImageFacts {
             sha256: "c".repeat(64),
             bytes: 1,
             compression: "gzip".into(),
+            partition_sha256: None,
+            metadata_sha256: None,
         }
     };
     let maker = Failure::new(Exit::Unreachable, "apptainer_not_found", "none");

@@ -137,6 +137,8 @@ mod tests {
             sha256: "0".repeat(64),
             bytes: 4296,
             compression: "gzip".into(),
+            partition_sha256: None,
+            metadata_sha256: None,
         };
         locked.images.insert("engine".into(), image);
         (dir, layout, locked)

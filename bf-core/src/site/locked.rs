@@ -75,7 +75,7 @@ pub struct LockedImage {
     /// Where it came from, without a digest if it has a tag; nothing for a file that was imported under a name of its own.
     #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<Reference>,
-    /// The manifest that was asked for, where it was pinned.
+    /// The manifest or index that it was made of, where that is known.
     pub digest: Option<Digest>,
     /// The link that users open, relative to the cache: `images/name_tag.sif`.
     pub sif: String,
@@ -83,8 +83,15 @@ pub struct LockedImage {
     pub sha256: String,
     /// Its length.
     pub bytes: u64,
-    /// How its root filesystem is compressed: `gzip`.
+    /// How its root filesystem is compressed: `gzip`, `zstd:6`.
     pub compression: String,
+    /// SHA-256 of its root filesystem, and of the rest of it as it was before it was signed: with these a signature is no damage
+    /// ([`crate::sif::digests`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition_sha256: Option<String>,
+    /// See `partition_sha256`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata_sha256: Option<String>,
 }
 
 impl LockedImage {

@@ -224,6 +224,8 @@ mod tests {
             sha256: "0".repeat(64),
             bytes: 1,
             compression: "zstd:6".into(),
+            partition_sha256: None,
+            metadata_sha256: None,
         };
         locked.images.insert("b".into(), image);
         let mut files = vec![

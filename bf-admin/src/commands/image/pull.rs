@@ -3,12 +3,13 @@
 use bf_core::image::Reference;
 use bf_core::report::{Exit, Failure};
 use bf_core::site::{Layout, Locked};
+use bf_core::squashfs::Compression;
 use clap::Args;
 
 use super::{choose, name};
 use crate::cli::Context;
 use crate::commands::single;
-use crate::image::{self, Maker};
+use crate::image::{self, Fetch, How, Maker};
 use crate::locate;
 use crate::plan::{self, Change, Step, Task};
 use crate::present::{Depth, Disk};
@@ -23,9 +24,11 @@ pub(crate) struct Pull {
     /// What it is called in site.lock: the id of the engine that it is for [default: name_tag]
     #[arg(long = "as", value_name = "NAME", value_parser = name)]
     name: Option<String>,
-    /// Reach the registry by plain HTTP
+    /// How its root filesystem is compressed: zstd[:LEVEL] or gzip[:LEVEL]
     #[arg(long)]
-    no_https: bool,
+    compression: Option<Compression>,
+    #[command(flatten)]
+    how: How,
     /// Fetch it again even if it is there
     #[arg(long)]
     force: bool,
@@ -73,12 +76,14 @@ impl Pull {
         }
         image::way(layout, &sif)?;
         own.map_or(Ok(()), |own| image::store_way(layout, own))?;
-        let maker = Maker::find(&context.environment, !self.no_https)?;
+        let maker = Maker::of(&self.how, self.compression, &context.environment)?;
         let why = match disk {
             Disk::Damaged(why) => format!(": {why}"),
             _ => String::new(),
         };
-        let task = Task::Image(name.clone(), reference.clone(), maker);
+        let own = own.filter(|_| disk == Disk::Whole && !self.force).cloned();
+        let fetch = Fetch { reference: reference.clone(), maker, own };
+        let task = Task::Image(name.clone(), Box::new(fetch));
         Ok(Step::new(KIND, name, Change::Pull, format!("{reference}{why}"), task))
     }
 }

@@ -7,6 +7,7 @@ use crate::image::{Digest, ImageError, Reference};
 use crate::model::ModelId;
 use crate::report::Explain;
 use crate::shape::{Fault, Format};
+use crate::squashfs::Compression;
 
 /// A path of its own, written out.
 pub(super) static ABSOLUTE: Format = Format {
@@ -96,6 +97,18 @@ pub(super) const fn name(is: &'static str, examples: &'static [&'static str]) ->
 
 /// A cluster.
 pub(super) static CLUSTER: Format = name("the name of a cluster", &["della"]);
+
+/// How a SIF is compressed.
+pub(super) static COMPRESSION: Format = Format {
+    is: "a compression",
+    examples: &["zstd", "gzip", "zstd:15"],
+    is_number: false,
+    check: |what, text| match text.parse::<Compression>() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Fault::new("unknown_value", format!("{what}: {error}"))
+            .with_hint("write `zstd` (the faster one) or `gzip`, with a level behind a colon if need be")),
+    },
+};
 
 /// The name of an image.
 pub(super) static IMAGE_NAME: Format =

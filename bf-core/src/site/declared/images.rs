@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::forms::{COMPRESSION, DIGEST, REFERENCE};
 use crate::image::{Digest, Reference};
 use crate::shape::{Key, Map, Shape, View};
-use crate::squashfs::Compression;
 use crate::spec::parse::{Entry, Position, Reader};
+use crate::squashfs::Compression;
 
 /// A container image that the cache must have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -119,7 +119,7 @@ mod tests {
             ("  a: {ref: UPPER}\n", "4:12 invalid_image_ref"),
             ("  a: {ref: b, digest: 12}\n", "4:23 wrong_type"),
             ("  a: {ref: b, digest: sha256:12}\n", "4:23 invalid_digest"),
-            ("  a: {ref: b, compression: zstd}\n", "4:28 XX"),
+            ("  a: {ref: b, compression: 'zstd:23'}\n", "4:28 unknown_value"),
             ("  a: {ref: b, compression: zip}\n", "4:28 unknown_value"),
             ("  a: {reff: b}\n", "4:7 unknown_key"),
             ("  a: {ref: 'x.io/n:1'}\n  b:\n    ref: y.io/n:1\n", "6:10 duplicate_image"),

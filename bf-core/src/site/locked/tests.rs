@@ -19,6 +19,8 @@ fn a_lock_survives_being_written_and_read_and_a_newer_one_is_refused() {
         sha256: "ab".repeat(32),
         bytes: 3,
         compression: "gzip".into(),
+        partition_sha256: None,
+        metadata_sha256: None,
     };
     assert_eq!(image.store_name(), "abababababab-gzip.sif");
     locked.images.insert("vllm".into(), image);
