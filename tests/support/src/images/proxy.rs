@@ -1,0 +1,170 @@
+//! A bad way to a registry: it counts, cuts connections, is slow, or says that there are too many requests.
+
+use std::io::{Read, Result, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// What goes wrong on the way. By default nothing does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Faults {
+    /// Each connection ends after so many bytes of answers.
+    pub cut_after: Option<u64>,
+    /// So many connections are cut; later ones are not. Nothing: all.
+    pub cuts: Option<u64>,
+    /// Bytes of answers in a second, of all connections together.
+    pub rate: Option<u64>,
+    /// Each n-th connection gets the answer 429, with `Retry-After: 1`.
+    pub busy_every: Option<u64>,
+}
+
+/// The way. It ends with the test.
+#[derive(Debug)]
+pub struct Proxy {
+    /// Where it listens.
+    pub address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    to: SocketAddr,
+    faults: Mutex<Faults>,
+    received: AtomicU64,
+    connections: AtomicU64,
+    cuts: AtomicU64,
+    busy: AtomicU64,
+    /// When the next bytes may pass.
+    next: Mutex<Instant>,
+}
+
+impl Proxy {
+    /// Listens on a port of its own.
+    pub fn to(to: SocketAddr, faults: Faults) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let address = listener.local_addr().expect("its address");
+        let zero = AtomicU64::default;
+        let shared = Arc::new(Shared {
+            to,
+            faults: Mutex::new(faults),
+            received: zero(),
+            connections: zero(),
+            cuts: zero(),
+            busy: zero(),
+            next: Mutex::new(Instant::now()),
+        });
+        let own = Arc::clone(&shared);
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let shared = Arc::clone(&own);
+                std::thread::spawn(move || shared.pass(client));
+            }
+        });
+        Self { address, shared }
+    }
+
+    /// From now on these, for new connections; what was counted begins anew.
+    pub fn set(&self, faults: Faults) {
+        *self.shared.faults.lock().expect("the faults") = faults;
+        for count in [&self.shared.received, &self.shared.connections, &self.shared.cuts, &self.shared.busy] {
+            count.store(0, SeqCst);
+        }
+    }
+
+    /// Bytes of answers so far, their headers included.
+    pub fn received(&self) -> u64 {
+        self.shared.received.load(SeqCst)
+    }
+
+    /// Connections that were cut so far.
+    pub fn cuts(&self) -> u64 {
+        self.shared.cuts.load(SeqCst)
+    }
+
+    /// Answers of 429 so far.
+    pub fn busy(&self) -> u64 {
+        self.shared.busy.load(SeqCst)
+    }
+
+    /// `127.0.0.1:PORT/name`.
+    pub fn reference(&self, name: &str) -> String {
+        format!("{}/{name}", self.address)
+    }
+}
+
+impl Shared {
+    fn pass(self: Arc<Self>, mut client: TcpStream) {
+        let faults = *self.faults.lock().expect("the faults");
+        let number = self.connections.fetch_add(1, SeqCst) + 1;
+        if faults.busy_every.is_some_and(|every| number.is_multiple_of(every)) {
+            self.busy.fetch_add(1, SeqCst);
+            let _ = refuse(&mut client);
+            return;
+        }
+        let Ok(server) = TcpStream::connect(self.to) else { return };
+        let _ = (client.set_nodelay(true), server.set_nodelay(true));
+        let (Ok(from_client), Ok(to_server)) = (client.try_clone(), server.try_clone()) else { return };
+        std::thread::spawn(move || {
+            let (mut from, mut to) = (from_client, to_server);
+            let _ = std::io::copy(&mut from, &mut to);
+            let _ = to.shutdown(Shutdown::Write);
+        });
+        let _ = self.answers(&server, &client, faults);
+        let _ = (client.shutdown(Shutdown::Both), server.shutdown(Shutdown::Both));
+    }
+
+    fn answers(&self, mut from: &TcpStream, mut to: &TcpStream, faults: Faults) -> Result<()> {
+        let (mut buffer, mut passed) = (vec![0; 1 << 16], 0_u64);
+        loop {
+            let count = from.read(&mut buffer)?;
+            if count == 0 {
+                return Ok(());
+            }
+            let left = faults.cut_after.map_or(u64::MAX, |limit| limit.saturating_sub(passed));
+            let allowed = usize::try_from(left).unwrap_or(usize::MAX).min(count);
+            if let Some(rate) = faults.rate {
+                self.wait(allowed, rate);
+            }
+            to.write_all(&buffer[..allowed])?;
+            passed += allowed as u64;
+            self.received.fetch_add(allowed as u64, SeqCst);
+            if allowed < count {
+                let told = self.cuts.fetch_add(1, SeqCst) + 1;
+                if faults.cuts == Some(told) {
+                    let mut all = self.faults.lock().expect("the faults");
+                    all.cut_after = None;
+                }
+                return Ok(());
+            }
+        }
+    }
+
+    /// Until these bytes may pass.
+    fn wait(&self, count: usize, rate: u64) {
+        let takes = Duration::from_nanos(count as u64 * 1_000_000_000 / rate.max(1));
+        let mut next = self.next.lock().expect("the time");
+        let now = Instant::now();
+        // What was not used is lost, but for a moment's worth.
+        let begin = (*next).max(now.checked_sub(Duration::from_millis(20)).unwrap_or(now));
+        *next = begin + takes;
+        let until = *next;
+        drop(next);
+        std::thread::sleep(until.saturating_duration_since(now));
+    }
+}
+
+fn refuse(client: &mut TcpStream) -> Result<()> {
+    client.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let (mut request, mut buffer) = (Vec::new(), [0; 4096]);
+    while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+        match client.read(&mut buffer)? {
+            0 => return Ok(()),
+            count => request.extend_from_slice(&buffer[..count]),
+        }
+    }
+    let body = "{\"errors\":[{\"code\":\"TOOMANYREQUESTS\",\"message\":\"too many requests\"}]}";
+    let head = "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nConnection: close\r\nContent-Type: application/json";
+    client.write_all(format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).as_bytes())?;
+    client.shutdown(Shutdown::Write)
+}

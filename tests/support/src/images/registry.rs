@@ -1,0 +1,112 @@
+//! A real registry (Docker's `distribution`) on a port of this machine.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::root::ToolRoot;
+use crate::eventually;
+use crate::program::Outcome;
+
+/// Who may read from a registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Account {
+    /// Name.
+    pub user: &'static str,
+    /// Password.
+    pub password: &'static str,
+    /// What `htpasswd -B` makes of it.
+    pub hash: &'static str,
+}
+
+impl Account {
+    /// The one that the tests use.
+    pub const TESTER: Self = Self {
+        user: "tester",
+        password: "pass:word of tests",
+        hash: "$2y$05$abcdefghijklmnopqrstuuASiCm2NhckMMyBBk.SnAt5jyUYLzU42",
+    };
+}
+
+/// The registry. It ends with the test, with what it holds.
+#[derive(Debug)]
+pub struct Registry {
+    /// Where it listens.
+    pub address: SocketAddr,
+    process: Child,
+    folder: TempDir,
+    root: ToolRoot,
+    account: Option<Account>,
+}
+
+impl Registry {
+    /// Starts one, open to all or only to an account.
+    pub fn start(root: &ToolRoot, account: Option<Account>) -> Self {
+        let folder =
+            tempfile::Builder::new().prefix("bft-registry-").tempdir_in("/var/tmp").expect("a folder");
+        // Between this and its start the port is anybody's; the system gives out others meanwhile.
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let address = free.local_addr().expect("its address");
+        drop(free);
+        let place = folder.path().display();
+        let mut yaml = format!(
+            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {place}/data}}}}\nhttp: {{addr: '{address}'}}\n"
+        );
+        if let Some(account) = account {
+            let line = format!("{}:{}\n", account.user, account.hash);
+            fs_err::write(folder.path().join("htpasswd"), line).expect("htpasswd");
+            let auth = format!("auth: {{htpasswd: {{realm: tests, path: {place}/htpasswd}}}}\n");
+            yaml.push_str(&auth);
+        }
+        let config = folder.path().join("config.yml");
+        fs_err::write(&config, yaml).expect("its configuration");
+        let config = config.to_str().expect("a plain path");
+        let words = root.words(Path::new("/var/tmp"), ["docker-registry", "serve", config]);
+        let log = fs_err::File::create(folder.path().join("log")).expect("a log").into_file();
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        let process = command.spawn().expect("a registry");
+        let registry = Self { address, process, folder, root: root.clone(), account };
+        eventually("a registry", Duration::from_secs(20), || TcpStream::connect(address).ok());
+        registry
+    }
+
+    /// `127.0.0.1:PORT/name`.
+    pub fn reference(&self, name: &str) -> String {
+        format!("{}/{name}", self.address)
+    }
+
+    /// Has skopeo copy `source` (as `oci:/srv/layout:tag`, with `srv` as `/srv`) to `name`, as it is, all platforms of an index.
+    pub fn push(&self, srv: &Path, source: &str, name: &str) -> Outcome {
+        let to = format!("docker://{}", self.reference(name));
+        let words = [
+            "skopeo",
+            "copy",
+            "--quiet",
+            "--insecure-policy",
+            "--all",
+            "--preserve-digests",
+            "--dest-tls-verify=false",
+        ];
+        let login = self.account.map(|account| format!("--dest-creds={}:{}", account.user, account.password));
+        let words = words.into_iter().chain(login.as_deref()).chain([source, &to]);
+        self.root.program(srv, words).code(0)
+    }
+
+    /// What it wrote to its log.
+    pub fn log(&self) -> String {
+        fs_err::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        // `unshare` hands on the end to the registry, which is the first process of a namespace.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
