@@ -10,6 +10,7 @@
 
 mod answers;
 mod catalog;
+mod convert;
 mod crash;
 mod drift;
 mod faults;

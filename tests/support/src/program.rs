@@ -23,6 +23,7 @@ pub struct Program {
     input: Vec<u8>,
     umask: Option<u32>,
     user: Option<u32>,
+    address_space: Option<u64>,
     limit: Duration,
     /// What runs it elsewhere: the command that the rest is given to.
     within: Vec<OsString>,
@@ -69,6 +70,7 @@ impl Program {
             input: Vec::new(),
             umask: None,
             user: None,
+            address_space: None,
             limit: PATIENCE,
             within: within.into_iter().map(|word| word.as_ref().to_owned()).collect(),
         }
@@ -123,6 +125,13 @@ impl Program {
         self
     }
 
+    /// Gives it so many bytes of addresses at most: more memory than that it does not get.
+    #[must_use]
+    pub fn address_space(mut self, bytes: u64) -> Self {
+        self.address_space = Some(bytes);
+        self
+    }
+
     /// Gives it another time after which it hangs.
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> Self {
@@ -145,6 +154,9 @@ impl Program {
             words.extend(["sh", "-c"].map(OsString::from));
             words.push(format!("umask {umask:04o}; exec \"$@\"").into());
             words.push("sh".into());
+        }
+        if let Some(bytes) = self.address_space {
+            words.extend(["prlimit".into(), format!("--as={bytes}").into()]);
         }
         words.push(self.path.clone().into());
         words.extend(self.arguments.iter().cloned());

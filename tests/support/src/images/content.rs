@@ -54,7 +54,7 @@ pub enum Content {
     Sparse {
         /// Length in bytes.
         bytes: u64,
-        /// Offset, and what is there.
+        /// Offset, and what is there: whole blocks of 512 bytes, but for the last one.
         pieces: Vec<(u64, Vec<u8>)>,
     },
 }

@@ -17,8 +17,17 @@ pub fn small() -> Image {
     Image { layers: vec![layer], config: Config::default() }
 }
 
-/// An image with every feature. `huge` adds a file of more than 4 GiB, nearly all of it holes.
-pub fn features(huge: bool) -> Image {
+/// What not everybody can take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Hard {
+    /// A file of more than 4 GiB, nearly all of it holes.
+    pub huge: bool,
+    /// Sparse files in GNU tar's old format, which umoci, and so Apptainer, refuses ("unknown typeflag").
+    pub old_sparse: bool,
+}
+
+/// An image with every feature.
+pub fn features(hard: Hard) -> Image {
     let base = base();
     let empty = Layer::default();
     // The same bytes as a layer twice: one blob, applied two times.
@@ -29,7 +38,7 @@ pub fn features(huge: bool) -> Image {
         links(),
         again.clone(),
         hidden(),
-        odd(huge),
+        odd(hard),
         again,
         replaced(),
         empty,
@@ -144,7 +153,7 @@ fn hidden() -> Layer {
 }
 
 /// Names, types, attributes and sizes that are seldom.
-fn odd(huge: bool) -> Layer {
+fn odd(hard: Hard) -> Layer {
     let mut items = vec![
         Item::folder("odd"),
         Item::text(b"odd/new\nline", "n\n"),
@@ -166,10 +175,7 @@ fn odd(huge: bool) -> Layer {
         Item::text("odd/ids", "i\n").owner(4_000_000_000, 3_999_999_999),
         Item::text("odd/gnu-ids", "i\n").owner(3_000_000_000, 2_999_999_999).format(Format::Gnu),
         Item::text("odd/capable", "c\n").mode(0o755).xattr("security.capability", CAPABILITY),
-        Item::text("odd/noted", "x\n")
-            .xattr("user.a", "1")
-            .xattr("user.empty", "")
-            .xattr("user.b", [0, 255, 10]),
+        Item::text("odd/noted", "x\n").xattr("user.a", "1").xattr("user.b", [0, 255, 10]),
         Item::text("odd/big-note", "x\n").xattr("user.big", vec![b'v'; 3000]),
         Item::folder("odd/noted-folder").xattr("user.folder", "yes"),
         Item::text("odd/trusted", "t\n").xattr("trusted.note", "t").format(Format::Gnu),
@@ -179,12 +185,16 @@ fn odd(huge: bool) -> Layer {
         Item::hard_link("odd/pipe-too", "odd/pipe"),
     ];
     let pieces: Vec<_> =
-        (0..60_u64).map(|n| (n * 50_000 + 4096, vec![b'a' + (n % 26) as u8; 1000])).collect();
+        (0..60_u64).map(|n| (n * 50_000 + 4096, vec![b'a' + (n % 26) as u8; 1024])).collect();
     for format in [Format::Ustar, Format::Pax, Format::Gnu] {
+        if format == Format::Gnu && !hard.old_sparse {
+            continue;
+        }
         let name = |what: &str| format!("odd/sparse-{what}-{format:?}");
         let sparse = Content::Sparse { bytes: 3_100_000, pieces: pieces.clone() };
         items.push(Item::file(name("ends-in-hole"), sparse).format(format));
-        let sparse = Content::Sparse { bytes: 300_003, pieces: vec![(0, vec![1; 3]), (300_000, vec![2; 3])] };
+        let sparse =
+            Content::Sparse { bytes: 300_003, pieces: vec![(0, vec![1; 512]), (300_000, vec![2; 3])] };
         items.push(Item::file(name("ends-in-data"), sparse).format(format));
         let sparse = Content::Sparse { bytes: 200_000, pieces: Vec::new() };
         items.push(Item::file(name("is-a-hole"), sparse).format(format));
@@ -200,9 +210,8 @@ fn odd(huge: bool) -> Layer {
     let holey = vec![Content::Noise { seed: 5, bytes: 131_072 }, zeros(262_144), Content::of("the end")];
     items.push(Item::file("odd/zeros-within", Content::All(holey)));
     items.push(Item::file("odd/pattern", Content::Pattern { seed: 6, bytes: 48 << 20 }));
-    if huge {
-        let pieces =
-            vec![(1 << 20, b"near the beginning".to_vec()), ((4 << 30) + 12_345, b"after 4 GiB".to_vec())];
+    if hard.huge {
+        let pieces = vec![(1 << 20, vec![b'n'; 4096]), ((4 << 30) + 12_345, b"after 4 GiB".to_vec())];
         items.push(Item::file("odd/huge", Content::Sparse { bytes: (4 << 30) + 1_000_000, pieces }));
     }
     Layer(items)
@@ -246,7 +255,7 @@ mod tests {
 
     #[test]
     fn the_model_says_of_the_features_what_people_would() {
-        let tree = expected(&features(false).layers);
+        let tree = expected(&features(Hard::default()).layers);
         let has = |path: &str| tree.0.contains_key(path.as_bytes());
         assert!(has("srv/opaque/new") && !has("srv/opaque/one"));
         assert!(has("srv/opaque-after/deep/new") && !has("srv/opaque-after/deep/file"));

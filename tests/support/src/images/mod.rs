@@ -20,7 +20,7 @@ mod tree;
 
 pub use compare::{Allowed, Comparison, Owners};
 pub use content::Content;
-pub use features::{features, small};
+pub use features::{Hard, features, small};
 pub use hostile::Served;
 pub use item::{Format, Item, Layer, Meta, What};
 pub use layout::{Config, Described, Image, Layout, Packing, digest_of};
@@ -31,4 +31,5 @@ pub use noise::Noise;
 pub use proxy::{Faults, Proxy};
 pub use registry::{Account, Registry};
 pub use root::ToolRoot;
+pub use tar::tar_header;
 pub use tree::{ImageEntry, ImageTree, Kind};

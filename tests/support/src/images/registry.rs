@@ -1,11 +1,10 @@
 //! A real registry (Docker's `distribution`) on a port of this machine.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-
-use tempfile::TempDir;
 
 use super::root::ToolRoot;
 use crate::eventually;
@@ -31,46 +30,59 @@ impl Account {
     };
 }
 
-/// The registry. It ends with the test, with what it holds.
+/// The registry. It ends with the test program, however that ends, or earlier with this, and its folder with it.
 #[derive(Debug)]
 pub struct Registry {
     /// Where it listens.
     pub address: SocketAddr,
-    process: Child,
-    folder: TempDir,
+    holder: Child,
+    folder: PathBuf,
     root: ToolRoot,
     account: Option<Account>,
 }
 
+/// Runs the rest until its own standard input ends, and removes the folder `$1` then. What is killed is `unshare`, which hands it on.
+const HOLD: &str = r#"
+folder=$1
+shift
+"$@" </dev/null &
+cat >/dev/null || true
+kill -KILL $! || true
+wait || true
+rm -rf --one-file-system "$folder"
+"#;
+
 impl Registry {
     /// Starts one, open to all or only to an account.
     pub fn start(root: &ToolRoot, account: Option<Account>) -> Self {
-        let folder =
-            tempfile::Builder::new().prefix("bft-registry-").tempdir_in("/var/tmp").expect("a folder");
+        let made = tempfile::Builder::new().prefix("bft-registry-").tempdir_in("/var/tmp");
+        let folder = made.expect("a folder").keep();
         // Between this and its start the port is anybody's; the system gives out others meanwhile.
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let address = free.local_addr().expect("its address");
         drop(free);
-        let place = folder.path().display();
+        let place = folder.display();
         let mut yaml = format!(
             "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {place}/data}}}}\nhttp: {{addr: '{address}'}}\n"
         );
         if let Some(account) = account {
             let line = format!("{}:{}\n", account.user, account.hash);
-            fs_err::write(folder.path().join("htpasswd"), line).expect("htpasswd");
+            fs_err::write(folder.join("htpasswd"), line).expect("htpasswd");
             let auth = format!("auth: {{htpasswd: {{realm: tests, path: {place}/htpasswd}}}}\n");
             yaml.push_str(&auth);
         }
-        let config = folder.path().join("config.yml");
+        let config = folder.join("config.yml");
         fs_err::write(&config, yaml).expect("its configuration");
         let config = config.to_str().expect("a plain path");
         let words = root.words(Path::new("/var/tmp"), ["docker-registry", "serve", config]);
-        let log = fs_err::File::create(folder.path().join("log")).expect("a log").into_file();
-        let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let log = fs_err::File::create(folder.join("log")).expect("a log").into_file();
+        let mut command = Command::new("bash");
+        command.args(["-uc", HOLD, "bash"]).arg(&folder).args(&words);
+        // Who kills all of us at once must not keep it from cleaning up.
+        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
         command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-        let process = command.spawn().expect("a registry");
-        let registry = Self { address, process, folder, root: root.clone(), account };
+        let holder = command.spawn().expect("a registry");
+        let registry = Self { address, holder, folder, root: root.clone(), account };
         eventually("a registry", Duration::from_secs(20), || TcpStream::connect(address).ok());
         registry
     }
@@ -97,16 +109,20 @@ impl Registry {
         self.root.program(srv, words).code(0)
     }
 
+    /// A folder that ends with it, below `/var/tmp`.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// What it wrote to its log.
     pub fn log(&self) -> String {
-        fs_err::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+        fs_err::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 }
 
 impl Drop for Registry {
     fn drop(&mut self) {
-        // `unshare` hands on the end to the registry, which is the first process of a namespace.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        drop(self.holder.stdin.take());
+        let _ = self.holder.wait();
     }
 }
