@@ -21,7 +21,7 @@ pub enum Owners {
 pub struct Allowed {
     /// Whose files are expected.
     pub owners: Owners,
-    /// Paths about which nothing is said: whatever is there, or is not, may be.
+    /// Paths about which nothing is said: whatever is there, or is not, may be, and below them. The empty path is the root alone.
     pub anything: Vec<Vec<u8>>,
     /// Folders whose time may be any: who unpacks onto a disk touches a folder when he removes from it what a marker hides.
     pub any_time: Vec<Vec<u8>>,

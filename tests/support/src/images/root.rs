@@ -25,7 +25,7 @@ mount --rbind /dev "$root/dev"
 mount --rbind /sys "$root/sys"
 mount --bind /var/tmp "$root/var/tmp"
 mount --bind "$srv" "$root/srv"
-for folder in run tmp root var/lib/containers old; do
+for folder in run tmp root var/cache var/lib/containers old; do
     [ ! -d "$root/$folder" ] || mount -t tmpfs -o mode=755 tmpfs "$root/$folder"
 done
 chmod 1777 "$root/tmp"
