@@ -1,5 +1,5 @@
 //! How fast the programs are, side by side with a yardstick: each bench runs both in one process, in turns, so that what
-//! the machine does besides hits both. `cargo run --release -p bench -- [startup|proxy|import|site] [--smoke]`.
+//! the machine does besides hits both. `cargo run --release -p bench -- [startup|proxy|import|site|images] [--smoke]`.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,12 +11,14 @@
 )]
 
 mod echo;
+mod images;
 mod import;
 mod median;
 mod proxy;
 mod site;
 mod startup;
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -29,8 +31,16 @@ pub(crate) enum Effort {
     Full,
 }
 
+const NAMES: [&str; 5] = ["startup", "proxy", "import", "site", "images"];
+
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
+    let given: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if let [word, rest @ ..] = given.as_slice()
+        && word == "measure-child"
+    {
+        return images::child(rest);
+    }
+    let words: Vec<String> = given.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     if let [word, socket] = words.as_slice()
         && word == "echo-engine"
     {
@@ -39,10 +49,8 @@ fn main() -> ExitCode {
     let smoke = words.iter().any(|word| word == "--smoke");
     let effort = if smoke { Effort::Smoke } else { Effort::Full };
     let names: Vec<&str> = words.iter().map(String::as_str).filter(|word| *word != "--smoke").collect();
-    if let Some(unknown) = names.iter().find(|name| !["startup", "proxy", "import", "site"].contains(name)) {
-        eprintln!(
-            "error: there is no bench {unknown}\nhint: startup, proxy, import, site; --smoke only tries them"
-        );
+    if let Some(unknown) = names.iter().find(|name| !NAMES.contains(name)) {
+        eprintln!("error: there is no bench {unknown}\nhint: {}; --smoke only tries them", NAMES.join(", "));
         return ExitCode::from(64);
     }
     let wanted = |name: &str| names.is_empty() || names.contains(&name);
@@ -57,6 +65,9 @@ fn main() -> ExitCode {
     }
     if wanted("site") {
         site::run(effort);
+    }
+    if wanted("images") {
+        images::run(effort);
     }
     if smoke {
         println!("\nthese numbers come from a smoke run: they show that it works, not how fast it is");
