@@ -64,14 +64,14 @@ pub fn machine_learning(real: &[(PathBuf, u64)], scale: u64) -> Image {
 const MB: u64 = 1_000_000;
 const SITE: &str = "usr/lib/python3.12/site-packages";
 
-/// A library: code, tables and what does not compress.
+/// A library: code, tables and text.
 fn library(path: String, real: &mut Real<'_>, seed: u64, bytes: u64) -> Item {
-    let code = bytes * 6 / 10;
-    let table = bytes * 3 / 10;
+    let code = bytes * 75 / 100;
+    let table = bytes * 8 / 100;
     let parts = vec![
         real.part(code),
         Content::Table { seed, bytes: table },
-        Content::Pattern { seed, bytes: bytes - code - table },
+        Content::Code { seed, bytes: bytes - code - table },
     ];
     Item::file(path, Content::All(parts)).mode(0o755)
 }
@@ -168,12 +168,12 @@ fn packages(real: &mut Real<'_>, noise: &mut Noise, scale: u64) -> Layer {
 fn weights(noise: &mut Noise, scale: u64) -> Layer {
     let mut items = folders(&["opt", "opt/model"]);
     let seed = noise.next();
-    items.push(Item::file("opt/model/small.bin", Content::Noise { seed, bytes: 60 * MB / scale }));
-    items.push(Item::file("opt/model/index.bin", Content::Table { seed, bytes: 190 * MB / scale }));
-    items.push(
-        Item::file("opt/model/zeros.bin", Content::Sparse { bytes: 120 * MB / scale, pieces: Vec::new() })
-            .format(Format::Ustar),
-    );
+    let model = |name: &str, content| Item::file(format!("opt/model/{name}"), content);
+    items.push(model("small.bin", Content::Noise { seed, bytes: 15 * MB / scale }));
+    items.push(model("index.bin", Content::Table { seed, bytes: 110 * MB / scale }));
+    items.push(model("words.json", Content::Code { seed, bytes: 100 * MB / scale }));
+    let zeros = Content::Sparse { bytes: 145 * MB / scale, pieces: Vec::new() };
+    items.push(model("zeros.bin", zeros).format(Format::Ustar));
     Layer(items)
 }
 
