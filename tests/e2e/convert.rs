@@ -8,8 +8,9 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use bf_test_kit::images::{
-    Account, Allowed, Comparison, Config, Content, Faults, Hard, Image, ImageTree, Item, Layer, Layout,
-    Mounted, Packing, Proxy, Registry, Served, ToolRoot, expected, features, small, tar_header,
+    Account, Allowed, Comparison, Config, Content, Faults, Hard, Image, ImageTree, Item, Kind, Layer, Layout,
+    Mounted, Packing, Proxy, Registry, Served, ToolRoot, expected, features, machine_learning, real_files,
+    small, tar_header,
 };
 use bf_test_kit::{Outcome, Process, Program, Random, Site, or_skip};
 use nix::sys::signal::Signal;
@@ -148,6 +149,51 @@ fn other_tools_make_the_expected_tree_of_the_image_of_features() {
     assert!(comparison.added.len() > 30, "{:?}", comparison.added);
     let unsquashed = root.unsquashed(&sif, &place.path().join("unsquashed"));
     Comparison::of_sif(&tree, &unsquashed, &allowed).none();
+    // Apptainer 1.4.5 masks a value twice, so that a shell runs what is between its backticks.
+    starts_as_configured(root, &sif, |variable| !variable.contains('`'));
+
+    // The image of the benchmark, smaller.
+    let image = machine_learning(&real_files(&root.path().join("usr/lib"), 1 << 20), 100);
+    layout.add("learning", &image, Packing::Plain);
+    let folder = place.path().join("learning");
+    root.program(place.path(), ["umoci", "raw", "unpack", "--image", "/srv/layout:learning"])
+        .args([&folder])
+        .code(0);
+    let tree = expected(&image.layers);
+    let allowed = Allowed { any_time: folders(&tree), ..allowed };
+    Comparison::of_sif(&tree, &ImageTree::of(&folder), &allowed).none();
+}
+
+/// All folders, for those whose times the unpacking changes.
+fn folders(tree: &ImageTree) -> Vec<Vec<u8>> {
+    let folders = tree.0.iter().filter(|(_, entry)| entry.kind == Kind::Folder);
+    folders.map(|(path, _)| path.clone()).collect()
+}
+
+/// Expects the environment, as far as it is `wanted`, and the start of `Config::default()` in a SIF, by what a shell makes of its scripts.
+fn starts_as_configured(root: &ToolRoot, sif: &Path, wanted: impl Fn(&str) -> bool) {
+    let place = place();
+    let mounted = Mounted::new(sif);
+    for (from, to) in [("env/10-docker2singularity.sh", "environment"), ("runscript", "runscript")] {
+        fs_err::copy(mounted.path().join(".singularity.d").join(from), place.path().join(to)).unwrap();
+    }
+    let lines = |script: &str| {
+        let outcome = root.bash(place.path(), script).code(0);
+        assert_eq!(outcome.stderr, "");
+        outcome.stdout.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let environment = "env -i sh -c '. /srv/environment; env -0' | tr '\\0' '\\n'";
+    let environment = lines(environment);
+    for variable in Config::default().env.iter().filter(|variable| wanted(variable)) {
+        assert!(environment.contains(variable), "{variable}: {environment:#?}");
+    }
+    let start = "mount -t tmpfs tmpfs /opt
+        mkdir -p /opt/tool/bin
+        printf '#!/bin/sh\\nprintf \"%%s\\\\n\" \"$@\"\\n' >/opt/tool/bin/start
+        chmod 755 /opt/tool/bin/start
+        sh /srv/runscript";
+    assert_eq!(lines(start), ["--flag", "an argument", "it's"]);
+    assert_eq!(lines(&format!("{start} one 'two words'")), ["--flag", "one", "two words"]);
 }
 
 #[test]
@@ -166,6 +212,7 @@ fn images_of_a_registry_become_what_their_layers_amount_to() {
         program.umask(0o077).code(0);
         pull.is(&stand.tree);
         if tag == "gzip" {
+            starts_as_configured(stand.root, &pull.sif(), |_| true);
             let unsquashed = stand.root.unsquashed(&pull.sif(), &pull.site.path().join("unsquashed"));
             Comparison::of_sif(&stand.tree, &unsquashed, &Allowed::default()).none();
         }
@@ -276,8 +323,7 @@ fn images_of_other_builders_become_what_these_unpack() {
         let pull = Pull::new();
         pull.of(&stand.registry.reference(&format!("built/{name}:1")), &[]).code(0);
         // Both touch folders while they unpack.
-        let folders = tree.0.iter().filter(|(_, entry)| entry.kind == bf_test_kit::images::Kind::Folder);
-        let any_time = folders.map(|(path, _)| path.clone()).collect();
+        let any_time = folders(&tree);
         // The root itself no layer names.
         let allowed = Allowed { any_time, anything: vec![Vec::new()], ..Allowed::default() };
         Comparison::of_sif(&tree, &Mounted::new(&pull.sif()).tree(), &allowed).none();
