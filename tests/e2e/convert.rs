@@ -444,7 +444,7 @@ fn what_was_fetched_before_a_kill_is_not_fetched_again() {
     pull.of(&reference, &[]).code(0);
     pull.is(&stand.tree);
     // What is on its way to a process that is killed is lost: a few megabytes each time.
-    let limit = whole + u64::try_from(killed).unwrap() * 8_000_000;
+    let limit = whole + u64::try_from(killed).unwrap() * 6_000_000;
     assert!(
         proxy.received() < limit,
         "{} bytes for {whole} in {runs} runs, {received} before",
@@ -478,7 +478,6 @@ enum Fate {
 /// Pulls the tag `x` of a layout that is served with these blobs in place of others.
 fn pulled(layout: &Layout, instead: BTreeMap<String, Vec<u8>>, what: &str, fate: Fate) -> Outcome {
     let pull = Pull::new();
-    let before = fs_err::read_dir("/var/tmp").unwrap().count();
     let served = Served::start(layout.path(), instead);
     let program = pull.of(&served.reference("hostile/image:x"), &[]).limit(Duration::from_mins(1));
     // Thrice what it needs for an image without malice, and less than what these want of it.
@@ -491,8 +490,6 @@ fn pulled(layout: &Layout, instead: BTreeMap<String, Vec<u8>>, what: &str, fate:
         }
         _ => panic!("{what}: {outcome}"),
     }
-    let after = fs_err::read_dir("/var/tmp").unwrap().count();
-    assert!(before.abs_diff(after) < 20, "{what}");
     outcome
 }
 

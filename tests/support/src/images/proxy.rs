@@ -168,3 +168,51 @@ fn refuse(client: &mut TcpStream) -> Result<()> {
     client.write_all(format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).as_bytes())?;
     client.shutdown(Shutdown::Write)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::{Layout, Packing, Served, small};
+    use super::*;
+
+    /// The answer to a request, as far as it comes.
+    fn ask(address: SocketAddr, path: &str, range: &str) -> String {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n{range}\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    #[test]
+    fn it_cuts_counts_and_refuses() {
+        let folder = tempfile::tempdir().unwrap();
+        let manifest = Layout::new(folder.path()).add("x", &small(), Packing::Gzip);
+        let served = Served::start(folder.path(), BTreeMap::new());
+        let proxy = Proxy::to(served.address, Faults::default());
+        let path = "/v2/any/name/manifests/x";
+        let whole = ask(proxy.address, path, "");
+        assert!(whole.contains(&manifest.digest) && whole.contains("schemaVersion"), "{whole}");
+        assert_eq!(proxy.received(), whole.len() as u64);
+        let rest = ask(proxy.address, &format!("/v2/n/blobs/{}", manifest.digest), "Range: bytes=5-\r\n");
+        assert!(
+            rest.starts_with("HTTP/1.1 206")
+                && rest.contains(&format!("Content-Length: {}", manifest.bytes - 5))
+        );
+        proxy.set(Faults { cut_after: Some(50), cuts: Some(1), ..Faults::default() });
+        assert_eq!(ask(proxy.address, path, "").len(), 50);
+        assert_eq!((ask(proxy.address, path, "").len(), proxy.cuts()), (whole.len(), 1));
+        proxy.set(Faults { busy_every: Some(2), ..Faults::default() });
+        assert_eq!(ask(proxy.address, path, ""), whole);
+        assert!(ask(proxy.address, path, "").starts_with("HTTP/1.1 429"));
+        let begun = Instant::now();
+        proxy.set(Faults { rate: Some(whole.len() as u64 * 4), ..Faults::default() });
+        for _ in 0..2 {
+            ask(proxy.address, path, "");
+        }
+        assert!(begun.elapsed() > Duration::from_millis(300), "{:?}", begun.elapsed());
+    }
+}
