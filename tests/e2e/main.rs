@@ -14,6 +14,7 @@ mod convert;
 mod crash;
 mod drift;
 mod faults;
+mod hostile;
 mod images;
 mod json;
 mod killed;
