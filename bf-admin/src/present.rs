@@ -24,6 +24,7 @@ use walkdir::WalkDir;
 
 use crate::drift::{self, Aim, Closed, Drift, Readers};
 use crate::engine::{self, Interpreter};
+use crate::image::How;
 use crate::image::{self, ImageFacts};
 use crate::import::Source;
 use crate::locate::Site;

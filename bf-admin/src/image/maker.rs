@@ -126,7 +126,7 @@ impl Plan<'_> {
     /// Makes the file `to` in a private folder. What is fetched goes to `downloads`, if the maker can go on with it another time.
     pub(crate) fn make(&self, to: &Path, downloads: &Path, tell: &Tell<'_>) -> Result<(), Failure> {
         match self {
-            Self::Native(native, found) => native.make(found, to, downloads, tell).map(drop),
+            Self::Native(native, found) => native.make(found, to, downloads, tell),
             Self::Apptainer(apptainer, reference) => {
                 apptainer.make(reference, to, to.parent().unwrap_or(to), tell.say)
             }

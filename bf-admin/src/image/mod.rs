@@ -6,12 +6,16 @@ mod failed;
 mod import;
 mod maker;
 mod native;
+mod output;
 mod store;
 mod wanted;
 
 pub(crate) use apptainer::extent;
 pub(crate) use facts::{ImageFacts, Need, gather, locked_image, store_way, way};
 pub(crate) use import::{Named, Source};
-pub(crate) use maker::{Engine, How, Maker, Tell};
+#[cfg(test)]
+pub(crate) use maker::Engine;
+pub(crate) use maker::{How, Maker, Tell};
+pub(crate) use output::write as write_file;
 pub(crate) use store::{Fetch, Pulled, Put, enter, import, link, publish, publish_import, pull};
 pub(crate) use wanted::reference;

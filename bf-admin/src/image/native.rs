@@ -1,13 +1,12 @@
 //! Makes a SIF of a registry's image ourselves: fetched, converted and compressed at once.
 
-use std::fs::File;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread;
 
 use bf_core::convert::{self, Order, Progress, Told};
-use bf_core::image::{Digest, Reference};
+use bf_core::image::Reference;
 use bf_core::registry::{Bandwidth, Event, Options};
 use bf_core::report::{Exit, Failure, human_bytes};
 use bf_core::settings::Environment;
@@ -44,24 +43,12 @@ impl Native {
         to: &Path,
         downloads: &Path,
         tell: &Tell<'_>,
-    ) -> Result<Digest, Failure> {
-        let file = convert::create(to)?;
-        self.write(found, &file, to, downloads, tell)?;
-        Ok(found.digest.clone())
-    }
-
-    /// The same into an open file, which is empty.
-    pub(super) fn write(
-        &self,
-        found: &convert::Found,
-        file: &File,
-        to: &Path,
-        downloads: &Path,
-        tell: &Tell<'_>,
     ) -> Result<(), Failure> {
+        let file = &convert::create(to)?;
         let name = found.pinned.clone().unpinned();
         let order = Order {
             reference: &name,
+            source: Some(&found.digest),
             compression: self.compression,
             threads: self.threads,
             tool: env!("CARGO_PKG_VERSION"),
@@ -92,6 +79,7 @@ impl Native {
     ) -> Result<convert::Converted, Failure> {
         let order = Order {
             reference: name,
+            source: None,
             compression: self.compression,
             threads: self.threads,
             tool: env!("CARGO_PKG_VERSION"),

@@ -72,7 +72,7 @@ pub(crate) fn pull(
         Some((digest, compression)) => (Some(digest), compression),
         None => (reference.digest().cloned(), compression(&header)),
     };
-    hashed(
+    with_parts(
         LockedImage {
             reference: Some(reference.clone().unpinned()),
             digest,
@@ -89,7 +89,7 @@ pub(crate) fn pull(
 }
 
 /// With the digests of the parts of its file.
-fn hashed(image: LockedImage, file: &Path) -> Result<LockedImage, Failure> {
+fn with_parts(image: LockedImage, file: &Path) -> Result<LockedImage, Failure> {
     let digests = bf_core::sif::digests(fs_err::File::open(file)?.file())?;
     Ok(LockedImage {
         partition_sha256: Some(digests.partition_sha256),
@@ -122,7 +122,7 @@ pub(crate) fn import(layout: &Layout, source: &Source, stage: &Path) -> Result<L
         partition_sha256: None,
         metadata_sha256: None,
     };
-    hashed(image, &staged)
+    with_parts(image, &staged)
 }
 
 /// Publishes what [`import`] has made in `stage`.

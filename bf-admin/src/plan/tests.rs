@@ -3,6 +3,8 @@ use std::path::Path;
 
 use bf_core::site::{Access, LockedEngine, LockedFile, LockedModel};
 
+use bf_core::image::Reference;
+
 use super::*;
 use crate::image::ImageFacts;
 use crate::import::SourceFile;
@@ -264,6 +266,7 @@ fn image_facts(own: Option<(&str, &str)>, disk: Disk) -> ImageFacts {
     };
     let maker = Failure::new(Exit::Unreachable, "apptainer_not_found", "none");
     ImageFacts {
+        compression: None,
         wanted: Ok("q.io/a:1".parse().unwrap()),
         own: own.map(|(name, reference)| (name.to_owned(), locked(reference))),
         disk,

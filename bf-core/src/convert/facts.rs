@@ -18,6 +18,7 @@ pub(super) fn of(image: &Image, order: &Order<'_>) -> Result<Facts, Failure> {
     Ok(Facts {
         architecture,
         reference: name.clone(),
+        source: order.source.cloned(),
         manifest: image.manifest_digest.clone(),
         config: image.manifest.config.digest.clone(),
         layers: image.manifest.layers.iter().map(|layer| layer.digest.clone()).collect(),

@@ -22,6 +22,8 @@ use crate::squashfs::{self, Compression, SquashfsError, Writer};
 pub struct Order<'a> {
     /// What the image is called in its SIF.
     pub reference: &'a Reference,
+    /// What that stood for in its registry.
+    pub source: Option<&'a Digest>,
     /// How the root filesystem is compressed.
     pub compression: Compression,
     /// Threads that compress.

@@ -83,6 +83,8 @@ pub struct Facts {
     pub architecture: Architecture,
     /// What it is called.
     pub reference: Reference,
+    /// What its name stood for in its registry: the digest of its manifest, or of the index that has it.
+    pub source: Option<Digest>,
     /// The digest of its manifest; archives of old have none.
     pub manifest: Option<Digest>,
     /// The digest of its configuration.

@@ -20,6 +20,8 @@ pub struct Provenance {
     pub schema: u32,
     /// What the image is called.
     pub reference: Reference,
+    /// What its name stood for in its registry: the digest of its manifest, or of the index that has it.
+    pub source: Option<Digest>,
     /// The digest of its manifest; archives of old have none.
     pub manifest: Option<Digest>,
     /// The digest of its configuration.
@@ -64,6 +66,7 @@ pub(super) fn document(facts: &Facts, objects: &[&str], hashes: &Hashes) -> Vec<
     let mut record = Provenance {
         schema: SCHEMA,
         reference: facts.reference.clone(),
+        source: facts.source.clone(),
         manifest: facts.manifest.clone(),
         config: facts.config.clone(),
         layers: facts.layers.clone(),

@@ -10,6 +10,7 @@ pub(super) fn facts() -> Facts {
     Facts {
         architecture: Architecture::Amd64,
         reference: "q.io/org/name:tag".parse().unwrap(),
+        source: None,
         manifest: Some(digest("a")),
         config: digest("b"),
         layers: vec![digest("c"), digest("d")],

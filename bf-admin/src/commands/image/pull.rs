@@ -1,26 +1,34 @@
 //! `image pull`: an image of a registry becomes one of the cache. Writes site.lock, never site.yaml.
 
+use std::path::{Path, PathBuf};
+
 use bf_core::image::Reference;
 use bf_core::report::{Exit, Failure};
-use bf_core::site::{Layout, Locked};
+use bf_core::service::{self, Engine};
+use bf_core::site::{DeclaredImage, Layout, Locked};
 use bf_core::squashfs::Compression;
 use clap::Args;
 
 use super::{choose, name};
 use crate::cli::Context;
 use crate::commands::single;
-use crate::image::{self, Fetch, How, Maker};
+use crate::image::{self, Fetch, How, Maker, Tell};
 use crate::locate;
 use crate::plan::{self, Change, Step, Task};
 use crate::present::{Depth, Disk};
 
+const KIND: &str = "image";
+
 /// Options of `image pull`.
 #[derive(Debug, Args)]
 pub(crate) struct Pull {
-    /// The image, as `ghcr.io/org/name:tag`
+    /// Images, as `ghcr.io/org/name:tag`, or names of engines, whose images are meant
     // Not read by clap, which would repeat a password that somebody wrote into it.
-    #[arg(value_name = "REF")]
-    reference: String,
+    #[arg(value_name = "REF|ENGINE", required = true)]
+    references: Vec<String>,
+    /// Write one SIF file, and touch no cache
+    #[arg(long, value_name = "FILE", conflicts_with = "name")]
+    output: Option<PathBuf>,
     /// What it is called in site.lock: the id of the engine that it is for [default: name_tag]
     #[arg(long = "as", value_name = "NAME", value_parser = name)]
     name: Option<String>,
@@ -38,12 +46,46 @@ pub(crate) struct Pull {
 }
 
 impl Pull {
-    /// Fetches it, unless it is there.
+    /// Fetches them, unless they are there.
     pub(super) fn run(&self, context: &Context) -> Result<Exit, Failure> {
-        let reference = self.reference.parse::<Reference>();
-        let reference = reference.map_err(|error| Failure { exit: Exit::Usage, ..error.into() })?;
+        if self.references.len() > 1 && (self.name.is_some() || self.output.is_some()) {
+            let message = "`--as` and `--output` are for one image, and several are named";
+            return Err(
+                Failure::new(Exit::Usage, "usage", message).with_hint("pull them one after the other")
+            );
+        }
+        if let (Some(output), [text]) = (&self.output, self.references.as_slice()) {
+            let engines = service::engines(None)?;
+            return self.write(context, &wanted(&engines, text)?, output);
+        }
         let layout = locate::cache(context)?;
-        single::run(context, &layout, self.dry_run, |locked| self.step(context, &layout, &reference, locked))
+        let engines = service::engines(Some(&layout))?;
+        let references = self.references.iter().map(|text| wanted(&engines, text));
+        let references = references.collect::<Result<Vec<Reference>, Failure>>()?;
+        single::run_all(context, &layout, self.dry_run, |locked| {
+            references.iter().map(|reference| self.step(context, &layout, reference, locked)).collect()
+        })
+    }
+
+    fn write(&self, context: &Context, reference: &Reference, output: &Path) -> Result<Exit, Failure> {
+        let maker = Maker::of(&self.how, self.compression, &context.environment)?;
+        let display = context.printer.display();
+        let action = Step::new(KIND, reference.to_string(), Change::Pull, "", Task::Keep).action;
+        display.expect(1);
+        display.start(0, &action);
+        let tell = Tell {
+            say: &|text| display.say(0, text),
+            reach: &|bytes| display.reach(0, bytes),
+            total: &|bytes| display.total(0, bytes),
+        };
+        let written = image::write_file(reference, &maker, output, (self.force, self.dry_run), &tell);
+        match &written {
+            Ok(_) => display.finish(0),
+            Err(failure) => display.fail(0, failure),
+        }
+        drop(display);
+        context.printer.print(&written?)?;
+        Ok(Exit::Ok)
     }
 
     fn step(
@@ -53,7 +95,6 @@ impl Pull {
         reference: &Reference,
         locked: &Locked,
     ) -> Result<Step, Failure> {
-        const KIND: &str = "image";
         let file = reference.sif_name();
         let sif = format!("images/{file}");
         let default = file.strip_suffix(".sif").unwrap_or(&file).to_owned();
@@ -77,7 +118,7 @@ impl Pull {
         image::way(layout, &sif)?;
         own.map_or(Ok(()), |own| image::store_way(layout, own))?;
         let maker = Maker::of(&self.how, self.compression, &context.environment)?;
-        let why = match disk {
+        let why = match &disk {
             Disk::Damaged(why) => format!(": {why}"),
             _ => String::new(),
         };
@@ -86,4 +127,14 @@ impl Pull {
         let task = Task::Image(name.clone(), Box::new(fetch));
         Ok(Step::new(KIND, name, Change::Pull, format!("{reference}{why}"), task))
     }
+}
+
+/// What somebody means by a word: the engine of that name, or that and `-gpu`, else a reference.
+fn wanted(engines: &[Engine], text: &str) -> Result<Reference, Failure> {
+    if !text.contains(['/', ':', '@'])
+        && let Ok(reference) = image::reference(engines, text, &DeclaredImage::default())
+    {
+        return Ok(reference);
+    }
+    text.parse::<Reference>().map_err(|error| Failure { exit: Exit::Usage, ..error.into() })
 }
