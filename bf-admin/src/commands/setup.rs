@@ -13,7 +13,6 @@ use nix::unistd::Gid;
 use crate::apply::{self, Done};
 use crate::cli::Context;
 use crate::drift::{self, Aim, Mend};
-use crate::drift;
 use crate::image::How;
 use crate::locate::{self, Site};
 use crate::locked;

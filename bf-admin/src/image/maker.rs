@@ -1,7 +1,7 @@
 //! Who makes a SIF of a registry's image: we ourselves, or Apptainer.
 
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bf_core::convert;
 use bf_core::image::{Digest, Reference};
@@ -12,6 +12,9 @@ use clap::{Args, ValueEnum};
 
 use super::apptainer::Apptainer;
 use super::native::Native;
+
+/// What every machine that runs containers can read.
+pub(super) const DEFAULT: Compression = Compression::Gzip(6);
 
 /// What `--engine` chooses from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -70,6 +73,9 @@ pub(crate) struct Tell<'a> {
 pub(crate) enum Maker {
     /// bf-admin.
     Native(Box<Native>),
+    /// bf-admin, of an image on this machine's disks: a folder in OCI's layout, an archive of one, or what `docker save` wrote; and
+    /// which one of several.
+    Local(Box<Native>, PathBuf, Option<String>),
     /// A container runtime.
     Apptainer(Apptainer),
 }
@@ -77,6 +83,7 @@ pub(crate) enum Maker {
 /// What there is to make, found out before it is made.
 pub(crate) enum Plan<'m> {
     Native(&'m Native, convert::Found),
+    Local(&'m Native, &'m Path, Option<&'m str>, Reference),
     Apptainer(&'m Apptainer, Reference),
 }
 
@@ -87,17 +94,24 @@ impl Maker {
         compression: Option<Compression>,
         environment: &Environment,
     ) -> Result<Self, Failure> {
-        let compression = compression.unwrap_or(Compression::Gzip(6));
         Ok(match how.engine {
-            Engine::Apptainer => Self::Apptainer(Apptainer::find(environment, !how.no_https, compression)?),
-            Engine::Native => Self::Native(Box::new(Native {
-                environment: environment.clone(),
-                https: !how.no_https,
-                compression,
-                threads: how.threads.unwrap_or_else(processors),
-                bandwidth: how.bwlimit.unwrap_or_default(),
-            })),
+            Engine::Apptainer => {
+                let compression = compression.unwrap_or(DEFAULT);
+                Self::Apptainer(Apptainer::find(environment, !how.no_https, compression)?)
+            }
+            Engine::Native => Self::Native(Box::new(Native::new(how, compression, environment))),
         })
+    }
+
+    /// What makes a SIF of an image on this machine's disks.
+    pub(crate) fn local(
+        how: &How,
+        compression: Option<Compression>,
+        environment: &Environment,
+        path: &Path,
+        wanted: Option<String>,
+    ) -> Self {
+        Self::Local(Box::new(Native::new(how, compression, environment)), path.to_owned(), wanted)
     }
 
     /// Whether what it fetches is of use to the next run when this one fails.
@@ -109,6 +123,9 @@ impl Maker {
     pub(crate) fn find(&self, reference: &Reference) -> Result<Plan<'_>, Failure> {
         Ok(match self {
             Self::Native(native) => Plan::Native(native, native.find(reference)?),
+            Self::Local(native, path, wanted) => {
+                Plan::Local(native, path, wanted.as_deref(), reference.clone())
+            }
             Self::Apptainer(apptainer) => Plan::Apptainer(apptainer, reference.clone()),
         })
     }
@@ -119,16 +136,27 @@ impl Plan<'_> {
     pub(crate) fn known(&self) -> Option<(&Digest, String)> {
         match self {
             Self::Native(native, found) => Some((&found.digest, native.compression.to_string())),
-            Self::Apptainer(..) => None,
+            Self::Local(..) | Self::Apptainer(..) => None,
         }
     }
 
-    /// Makes the file `to` in a private folder. What is fetched goes to `downloads`, if the maker can go on with it another time.
-    pub(crate) fn make(&self, to: &Path, downloads: &Path, tell: &Tell<'_>) -> Result<(), Failure> {
+    /// Makes the file `to` in a private folder, and gives the digest of what it was made of where that is known. What is fetched
+    /// goes to `downloads`, if the maker can go on with it another time.
+    pub(crate) fn make(
+        &self,
+        to: &Path,
+        downloads: &Path,
+        tell: &Tell<'_>,
+    ) -> Result<Option<Digest>, Failure> {
         match self {
-            Self::Native(native, found) => native.make(found, to, downloads, tell),
+            Self::Native(native, found) => {
+                native.make(found, to, downloads, tell)?;
+                Ok(Some(found.digest.clone()))
+            }
+            Self::Local(native, path, wanted, name) => native.import(path, *wanted, name, to, tell),
             Self::Apptainer(apptainer, reference) => {
-                apptainer.make(reference, to, to.parent().unwrap_or(to), tell.say)
+                apptainer.make(reference, to, to.parent().unwrap_or(to), tell.say)?;
+                Ok(reference.digest().cloned())
             }
         }
     }

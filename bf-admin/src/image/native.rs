@@ -6,13 +6,14 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 
 use bf_core::convert::{self, Order, Progress, Told};
-use bf_core::image::Reference;
+use bf_core::image::{Digest, Reference};
 use bf_core::registry::{Bandwidth, Event, Options};
 use bf_core::report::{Exit, Failure, human_bytes};
 use bf_core::settings::Environment;
 use bf_core::squashfs::Compression;
 
-use super::Tell;
+use super::maker::{DEFAULT, processors};
+use super::{How, Tell};
 use crate::space;
 
 /// How we make them.
@@ -31,6 +32,16 @@ pub(crate) struct Native {
 }
 
 impl Native {
+    pub(super) fn new(how: &How, compression: Option<Compression>, environment: &Environment) -> Self {
+        Self {
+            environment: environment.clone(),
+            https: !how.no_https,
+            compression: compression.unwrap_or(DEFAULT),
+            threads: how.threads.unwrap_or_else(processors),
+            bandwidth: how.bwlimit.unwrap_or_default(),
+        }
+    }
+
     /// What a reference stands for in its registry now.
     pub(super) fn find(&self, reference: &Reference) -> Result<convert::Found, Failure> {
         convert::find(reference, &self.options()).map_err(|failure| hinted(failure, reference))
@@ -76,7 +87,7 @@ impl Native {
         name: &Reference,
         to: &Path,
         tell: &Tell<'_>,
-    ) -> Result<convert::Converted, Failure> {
+    ) -> Result<Option<Digest>, Failure> {
         let order = Order {
             reference: name,
             source: None,
@@ -84,7 +95,9 @@ impl Native {
             threads: self.threads,
             tool: env!("CARGO_PKG_VERSION"),
         };
-        convert::import(path, wanted, &convert::create(to)?, &order, &|progress| layers(progress, tell))
+        let file = convert::create(to)?;
+        let made = convert::import(path, wanted, &file, &order, &|progress| layers(progress, tell))?;
+        Ok(made.manifest)
     }
 
     fn options(&self) -> Options {

@@ -28,6 +28,8 @@ const STAGED: &str = "image.sif";
 pub(crate) struct Fetch {
     /// The image.
     pub(crate) reference: Reference,
+    /// The link that users open, relative to the cache, where that is not the reference's: then nothing is known of a registry.
+    pub(crate) sif: Option<String>,
     /// Who makes a SIF of it.
     pub(crate) maker: Maker,
     /// The one that is there, whole: what it was made of need not be fetched again.
@@ -60,7 +62,7 @@ pub(crate) fn pull(
     {
         return Ok(Pulled::Same(own.clone()));
     }
-    plan.make(&made, downloads, tell)?;
+    let digest = plan.make(&made, downloads, tell)?;
     let damaged = |why: String| {
         let message = format!("what was made of {reference} is no whole image: {why}");
         Failure::new(Exit::Invalid, "image_damaged", message)
@@ -68,15 +70,12 @@ pub(crate) fn pull(
     };
     let header = sif::read(&made).map_err(|error| damaged(error.to_string()))?;
     let (sha256, bytes) = digest::of_file(&made)?;
-    let (digest, compression) = match known {
-        Some((digest, compression)) => (Some(digest), compression),
-        None => (reference.digest().cloned(), compression(&header)),
-    };
+    let compression = known.map_or_else(|| compression(&header), |(_, compression)| compression);
     with_parts(
         LockedImage {
-            reference: Some(reference.clone().unpinned()),
+            reference: fetch.sif.is_none().then(|| reference.clone().unpinned()),
             digest,
-            sif: sif_path(reference),
+            sif: fetch.sif.clone().unwrap_or_else(|| sif_path(reference)),
             sha256,
             bytes,
             compression,

@@ -29,7 +29,7 @@ pub(super) fn step(name: &str, facts: &ImageFacts, update: bool) -> Step {
         }
         (Need::Pull(why), _, Some(Ok(maker))) => {
             let own = facts.own.as_ref().map(|(_, own)| own.clone()).filter(|_| facts.disk == Disk::Whole);
-            let fetch = Fetch { reference: wanted.clone(), maker: maker.clone(), own };
+            let fetch = Fetch { reference: wanted.clone(), sif: None, maker: maker.clone(), own };
             let task = Task::Image(name.to_owned(), Box::new(fetch));
             Step::new(KIND, name, change, format!("{wanted}: {why}"), task)
         }

@@ -1,18 +1,23 @@
-//! `image import`: a SIF file of this machine becomes an image of the cache. Writes site.lock, never site.yaml.
+//! `image import`: a SIF file of this machine, or an image in one of OCI's or Docker's forms, becomes an image of the cache. Writes
+//! site.lock, never site.yaml.
 
-use std::path::PathBuf;
+use std::num::NonZeroUsize;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 
 use bf_core::digest;
 use bf_core::image::Reference;
+use bf_core::oci::LocalSource;
 use bf_core::report::{Exit, Failure};
 use bf_core::service;
-use bf_core::site::{Layout, Locked, LockedImage};
+use bf_core::site::{Layout, Locked, LockedImage, is_image_name};
+use bf_core::squashfs::Compression;
 use clap::Args;
 
 use super::name;
 use crate::cli::Context;
 use crate::commands::single;
-use crate::image::{self, Named, Source};
+use crate::image::{self, Fetch, How, Maker, Named, Source};
 use crate::locate;
 use crate::plan::{Change, Step, Task};
 use crate::present::{Depth, Disk};
@@ -21,9 +26,18 @@ use crate::space;
 /// Options of `image import`.
 #[derive(Debug, Args)]
 pub(crate) struct Import {
-    /// The SIF file
-    #[arg(value_name = "FILE")]
+    /// A SIF file, a folder in OCI's layout, an archive of one, or what `docker save` wrote
+    #[arg(value_name = "FILE|DIR")]
     path: PathBuf,
+    /// Which image, where an archive has several: a name that it gives it, or the digest of its manifest
+    #[arg(long, value_name = "NAME")]
+    image: Option<String>,
+    /// How the root filesystem of what is no SIF yet is compressed: zstd[:LEVEL] or gzip[:LEVEL]
+    #[arg(long)]
+    compression: Option<Compression>,
+    /// Threads that compress [default: one for each processor]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
     /// What it is called in site.lock: the id of the engine that it is for [default: the file's name]
     #[arg(long = "as", value_name = "NAME", value_parser = name)]
     name: Option<String>,
@@ -39,7 +53,44 @@ impl Import {
     /// Copies it, unless the same content is there.
     pub(super) fn run(&self, context: &Context) -> Result<Exit, Failure> {
         let layout = locate::cache(context)?;
-        single::run(context, &layout, self.dry_run, |locked| self.step(&layout, locked))
+        single::run(context, &layout, self.dry_run, |locked| {
+            if is_sif(&self.path) {
+                self.step(&layout, locked)
+            } else {
+                self.convert(context, &layout, locked)
+            }
+        })
+    }
+
+    /// Makes a SIF of an image that is none yet.
+    fn convert(&self, context: &Context, layout: &Layout, locked: &Locked) -> Result<Step, Failure> {
+        // What it is shows before anything is written.
+        LocalSource::open(&self.path, self.image.as_deref())?;
+        let stem =
+            self.path.file_name().and_then(|name| name.to_str()).map(|name| name.trim_end_matches(".tar"));
+        let named = self.name.as_deref().or(stem).filter(|name| is_image_name(name));
+        let name = named.ok_or_else(|| {
+            let message = format!("{} has no name that an image can have", self.path.display());
+            Failure::new(Exit::Usage, "image_unnamed", message).with_hint("name it with --as NAME")
+        })?;
+        if let Some(own) = locked.images.get(name).filter(|_| !self.force) {
+            return Err(other_content(name, own));
+        }
+        let wanted = meant(layout, name);
+        let unnamed = || format!("localhost/{}", name.to_lowercase()).parse::<Reference>();
+        let (reference, sif) = match wanted {
+            // Whoever imports it for an engine says that it is that engine's image.
+            Some(wanted) => (wanted.unpinned(), None),
+            None => (unnamed().map_err(Failure::from)?, Some(format!("images/{name}.sif"))),
+        };
+        let path = sif.clone().unwrap_or_else(|| format!("images/{}", reference.sif_name()));
+        image::way(layout, &path)?;
+        let how = How { threads: self.threads, ..How::default() };
+        let maker =
+            Maker::local(&how, self.compression, &context.environment, &self.path, self.image.clone());
+        let fetch = Fetch { reference, sif, maker, own: None };
+        let task = Task::Image(name.to_owned(), Box::new(fetch));
+        Ok(Step::new("image", name.to_owned(), Change::Import, format!("from {}", self.path.display()), task))
     }
 
     fn step(&self, layout: &Layout, locked: &Locked) -> Result<Step, Failure> {
@@ -77,6 +128,24 @@ impl Import {
         let task = Task::ImageFile(name.clone(), source);
         Ok(Step::new(KIND, name, Change::Import, detail, task).writing(bytes))
     }
+}
+
+/// Whether a file says that it is a SIF; what cannot be read is told by who reads it.
+fn is_sif(path: &Path) -> bool {
+    let mut head = [0; 64];
+    match fs_err::File::open(path).map(|file| file.file().read_at(&mut head, 0)) {
+        // A folder can be opened and not read.
+        Ok(Ok(length)) => head.get(32..42).filter(|_| length > 42) == Some(b"SIF_MAGIC\0") || !is_tar(path),
+        Ok(Err(_)) => !path.is_dir(),
+        Err(_) => true,
+    }
+}
+
+/// Whether it looks like an archive, or a compressed one, of which something can be said.
+fn is_tar(path: &Path) -> bool {
+    let mut head = [0; 512];
+    let read = fs_err::File::open(path).and_then(|file| file.file().read_at(&mut head, 0));
+    read.is_ok_and(|length| length == 512 && (&head[257..262] == b"ustar" || head.starts_with(&[0x1f, 0x8b])))
 }
 
 /// What site.yaml, or an engine's definition, means by an image's name.

@@ -123,7 +123,7 @@ impl Pull {
             _ => String::new(),
         };
         let own = own.filter(|_| disk == Disk::Whole && !self.force).cloned();
-        let fetch = Fetch { reference: reference.clone(), maker, own };
+        let fetch = Fetch { reference: reference.clone(), sif: None, maker, own };
         let task = Task::Image(name.clone(), Box::new(fetch));
         Ok(Step::new(KIND, name, Change::Pull, format!("{reference}{why}"), task))
     }
