@@ -236,6 +236,11 @@ impl<R: BufRead> Reader<R> {
             return Ok(false);
         }
         let bytes = self.input.fill_buf()?;
+        if bytes.is_empty() && self.left == 0 {
+            // umoci leaves the last block short; the entry is whole, and the layer's digest says whether more is missing.
+            self.padding = 0;
+            return Ok(false);
+        }
         if bytes.is_empty() {
             return Err(TarError::Truncated);
         }

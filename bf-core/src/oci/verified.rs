@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Descriptor;
 use crate::digest::hex;
+use crate::report::{Exit, Failure};
 
 /// Passes bytes on and hashes them; at the end it is an error if they were not those of the descriptor.
 pub struct Verified<R> {
@@ -27,9 +28,7 @@ impl<R: Read> Verified<R> {
             return Ok(());
         }
         let Descriptor { digest, size, .. } = &self.descriptor;
-        let wrong = |reason: String| {
-            io::Error::new(io::ErrorKind::InvalidData, format!("{digest} is damaged: {reason}"))
-        };
+        let wrong = |reason: String| damaged(format!("{digest} is damaged: {reason}"));
         if self.read != *size {
             return Err(wrong(format!("it has {} bytes, it should have {size}", self.read)));
         }
@@ -56,9 +55,13 @@ impl<R: Read> Read for Verified<R> {
         if self.read > self.descriptor.size {
             let Descriptor { digest, size, .. } = &self.descriptor;
             let text = format!("{digest} is damaged: it has more than {size} bytes");
-            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+            return Err(damaged(text));
         }
         self.hash.update(buffer.get(..read).unwrap_or_default());
         Ok(read)
     }
+}
+/// What a reader ends with that was given something else than was promised.
+fn damaged(message: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, Failure::new(Exit::Invalid, "blob_damaged", message))
 }

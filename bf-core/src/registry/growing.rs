@@ -112,7 +112,7 @@ impl Read for BlobReader {
                 State::Loading(file, bytes) if *bytes > at => Some(Ok(Ready::Part(Arc::clone(file), *bytes))),
                 State::Queued | State::Loading(..) => None,
                 State::Done(path) => Some(Ok(Ready::Whole(path.clone()))),
-                State::Failed(failure) => Some(Err(io::Error::other(failure.to_string()))),
+                State::Failed(failure) => Some(Err(io::Error::other(failure.clone()))),
             })?;
             match ready {
                 Ready::Part(file, bytes) => {

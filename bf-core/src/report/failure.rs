@@ -74,8 +74,19 @@ fn without_number(message: &str) -> String {
 }
 
 /// `fs_err` puts the path into the message; the kind decides the exit code.
+// So that an `io::Error` can carry one through a reader.
+impl std::error::Error for Failure {}
+
+/// The failure that an `io::Error` carries.
+fn carried(error: &io::Error) -> Option<&Failure> {
+    error.get_ref().and_then(|inner| inner.downcast_ref())
+}
+
 impl Explain for io::Error {
     fn code(&self) -> &'static str {
+        if let Some(failure) = carried(self) {
+            return failure.code;
+        }
         match self.kind() {
             io::ErrorKind::NotFound => "file_not_found",
             io::ErrorKind::PermissionDenied => "permission_denied",
@@ -87,6 +98,9 @@ impl Explain for io::Error {
     }
 
     fn hint(&self) -> Option<String> {
+        if let Some(failure) = carried(self) {
+            return failure.hint.clone();
+        }
         match self.kind() {
             io::ErrorKind::StorageFull => {
                 Some(
@@ -100,6 +114,9 @@ impl Explain for io::Error {
     }
 
     fn exit(&self) -> Exit {
+        if let Some(failure) = carried(self) {
+            return failure.exit;
+        }
         match self.kind() {
             io::ErrorKind::NotFound => Exit::NotFound,
             io::ErrorKind::PermissionDenied => Exit::Permission,
