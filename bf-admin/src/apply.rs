@@ -4,12 +4,12 @@ mod work;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::time::SystemTime;
 
 use bf_core::catalog::{self, Catalog};
+pub(crate) use bf_core::image::store::write_lock;
 use bf_core::publish::Publisher;
 use bf_core::report::{Exit, Failure, Report, human_bytes, table};
-use bf_core::site::{Locked, LockedImage, Part};
+use bf_core::site::Locked;
 use serde::Serialize;
 
 use crate::image;
@@ -186,28 +186,6 @@ fn entered(locked: &mut Locked, name: String, put: image::Put) -> Option<String>
     let why = format!("{} kept: its file is whole, and jobs may run from it", put.image.digest12());
     image::enter(locked, name, put.image);
     is_same.then_some(why)
-}
-
-/// Publishes site.lock, unless it is as it was. Files of images that lose their name by it are marked with the time, from which
-/// `image prune` counts.
-pub(crate) fn write_lock(publisher: &Publisher<'_>, locked: &Locked) -> Result<(), Failure> {
-    let layout = publisher.layout();
-    let path = layout.site_lock();
-    let text = locked.text()?;
-    if fs_err::read_to_string(&path).ok().as_deref() == Some(&text) {
-        return Ok(());
-    }
-    let before = Locked::load(layout)?;
-    publisher.file(Part::Top, &path, text.as_bytes())?;
-    let named: Vec<String> = locked.images.values().map(LockedImage::store_name).collect();
-    for nameless in before.images.values().map(LockedImage::store_name).filter(|name| !named.contains(name)) {
-        match fs_err::File::open(layout.image_store().join(nameless)) {
-            Ok(file) => file.set_modified(SystemTime::now())?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use bf_core::image::Reference;
+use bf_core::image::store::{sif_path, target};
 use bf_core::publish::{self, PublishError};
 use bf_core::report::{Exit, Failure};
 use bf_core::settings::Environment;
@@ -76,11 +77,6 @@ impl ImageFacts {
 fn compressed_as(own: &LockedImage, wanted: Compression) -> bool {
     let wanted = wanted.to_string();
     own.compression == wanted || wanted.split(':').next() == Some(own.compression.as_str())
-}
-
-/// Where the link is, relative to the cache.
-pub(super) fn sif_path(reference: &Reference) -> String {
-    format!("images/{}", reference.sif_name())
 }
 
 /// Looks at all declared images.
@@ -179,11 +175,6 @@ fn signed_or_named(path: &Path, own: &LockedImage, disk: Disk) -> Disk {
         }
         _ => Disk::Damaged(why.clone()),
     }
-}
-
-/// What the link of an image holds.
-pub(super) fn target(own: &LockedImage) -> String {
-    format!(".store/{}", own.store_name())
 }
 
 /// Whether the link of an image can be made at `sif`, and its file be put into the store.

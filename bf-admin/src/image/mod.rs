@@ -11,11 +11,12 @@ mod store;
 mod wanted;
 
 pub(crate) use apptainer::extent;
+pub(crate) use bf_core::image::store::{Pulled, Put, enter, link, publish};
 pub(crate) use facts::{ImageFacts, Need, gather, locked_image, store_way, way};
 pub(crate) use import::{Named, Source};
 #[cfg(test)]
 pub(crate) use maker::Engine;
 pub(crate) use maker::{How, Maker, Tell};
 pub(crate) use output::write as write_file;
-pub(crate) use store::{Fetch, Pulled, Put, enter, import, link, publish, publish_import, pull};
+pub(crate) use store::{Fetch, import, publish_import, pull};
 pub(crate) use wanted::reference;

@@ -6,6 +6,7 @@ mod find;
 mod list;
 mod reference;
 pub mod sif;
+pub mod store;
 
 pub use digest::Digest;
 pub use error::ImageError;

@@ -26,7 +26,7 @@ pub use downloads::Downloads;
 pub use modes::{Content, Policy, private_folder, set_mode};
 pub use repair::Access;
 pub use stage::Stage;
-pub use way::{PublishError, clear, clear_link, clear_parts};
+pub use way::{PublishError, clear, clear_link, clear_parts, clear_these};
 
 use std::collections::BTreeMap;
 use std::io;
@@ -51,10 +51,15 @@ impl<'a> Publisher<'a> {
     ///
     /// Only now what is in the cache may be read: until here an older holder may have published something.
     pub fn new(guard: &'a SiteGuard, policy: Policy) -> Result<Self, PublishError> {
+        Self::of_parts(guard, policy, &Part::ALL)
+    }
+
+    /// As [`Publisher::new`], for a cache of which only these parts are written to. The others are neither made nor looked at.
+    pub fn of_parts(guard: &'a SiteGuard, policy: Policy, parts: &[Part]) -> Result<Self, PublishError> {
         let publisher = Self { guard, policy, quarantined: Arc::default() };
         let layout = publisher.layout();
-        clear_parts(layout)?;
-        for part in Part::ALL {
+        clear_these(layout, parts)?;
+        for part in parts.iter().copied() {
             publisher.folder(&layout.part(part))?;
             let staging = layout.staging(part);
             folder::private_below(layout.root(), &staging)?;
@@ -65,7 +70,7 @@ impl<'a> Publisher<'a> {
         for path in [layout.root(), &layout.site_lock(), &layout.site_yaml(), &layout.resource_specs()] {
             refresh(path);
         }
-        for part in Part::ALL {
+        for part in parts.iter().copied() {
             refresh(&layout.part(part));
         }
         Ok(publisher)

@@ -202,7 +202,12 @@ pub fn clear(layout: &Layout, path: &Path) -> Result<(), PublishError> {
 /// # Errors
 /// As [`clear`]; [`PublishError::Stranger`] names a folder for writers alone that belongs to somebody else.
 pub fn clear_parts(layout: &Layout) -> Result<(), PublishError> {
-    for part in Part::ALL {
+    clear_these(layout, &Part::ALL)
+}
+
+/// As [`clear_parts`], of these parts only.
+pub fn clear_these(layout: &Layout, parts: &[Part]) -> Result<(), PublishError> {
+    for part in parts.iter().copied() {
         for name in [Layout::STAGING, Layout::DOWNLOADS, Layout::QUARANTINE] {
             let folder = layout.part(part).join(name);
             clear(layout, &folder)?;
