@@ -67,6 +67,9 @@ enum Command {
     /// Models that can be run
     #[command(subcommand)]
     Model(commands::model::ModelCommand),
+    /// Container images, the site's and your own
+    #[command(subcommand)]
+    Image(commands::image::ImageCommand),
     /// Resource tiers of this site
     #[command(subcommand)]
     Tier(commands::tier::TierCommand),
@@ -145,6 +148,7 @@ fn run(command: Command, flags: &Flags, printer: Printer) -> Result<u8, Failure>
         Command::Rm(args) => commands::rm::run(&args, &settings()?, printer),
         Command::Chat(args) => commands::chat::run(&args, &settings()?, printer),
         Command::Model(command) => commands::model::run(&command, &settings()?, printer),
+        Command::Image(command) => commands::image::run(&command, &settings()?, printer),
         Command::Tier(command) => commands::tier::run(&command, settings, printer),
     }?;
     Ok(exit.code())

@@ -5,6 +5,7 @@ mod client;
 mod commands;
 #[cfg(test)]
 mod golden;
+mod images;
 mod job;
 mod launch;
 mod printer;

@@ -21,6 +21,25 @@ impl Bandwidth {
         Self { rate, paid: Mutex::new(Instant::now()) }
     }
 
+    /// Reads a rate as people write it, `500K`, `50M`, `1G`, `1000000`: multiples of 1000 bytes per second.
+    ///
+    /// # Errors
+    /// What is wrong with it, for people.
+    pub fn parse(text: &str) -> Result<u64, &'static str> {
+        const WRONG: &str = "a number of bytes per second is needed, as 500K, 50M or 1G";
+        let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+        let factor: u64 =
+            match text.get(digits.len()..).unwrap_or_default().to_ascii_uppercase().trim_end_matches('B') {
+                "" => 1,
+                "K" => 1_000,
+                "M" => 1_000_000,
+                "G" => 1_000_000_000,
+                _ => return Err(WRONG),
+            };
+        let rate = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+        rate.filter(|rate| *rate > 0).ok_or(WRONG)
+    }
+
     /// Takes bytes that have come: the pause before the next ones may be read.
     pub(super) fn take(&self, bytes: u64) -> Duration {
         if self.rate == 0 {

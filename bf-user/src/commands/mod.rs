@@ -2,6 +2,7 @@
 
 pub(crate) mod chat;
 pub(crate) mod details;
+pub(crate) mod image;
 pub(crate) mod logs;
 pub(crate) mod ls;
 pub(crate) mod model;
@@ -18,6 +19,6 @@ use std::future::Future;
 use bf_core::report::Failure;
 
 /// Runs what needs the network to its end. Commands that do not need it do not pay for it.
-fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?.block_on(work)
 }

@@ -226,7 +226,7 @@ impl Store {
 }
 
 /// Makes the user's folder for its owner only, if it is missing. One that exists is the user's to open or close.
-fn make_home(home_dir: &Path) -> io::Result<()> {
+pub(crate) fn make_home(home_dir: &Path) -> io::Result<()> {
     if home_dir.is_dir() {
         return Ok(());
     }
