@@ -17,14 +17,14 @@ use tempfile::TempDir;
 const SOMEBODY: u32 = 54_321;
 
 /// The registry with the images of most tests, and what must come of them.
-struct Stand {
+pub(crate) struct Stand {
     root: &'static ToolRoot,
-    registry: Registry,
-    tree: ImageTree,
+    pub(crate) registry: Registry,
+    pub(crate) tree: ImageTree,
 }
 
 /// Made once; it ends with the test program. `Err` says why this machine cannot, or that this bf-admin does not.
-fn stand() -> Result<&'static Stand, String> {
+pub(crate) fn stand() -> Result<&'static Stand, String> {
     static STAND: OnceLock<Result<Stand, String>> = OnceLock::new();
     let made = STAND.get_or_init(|| {
         let root = ToolRoot::get()?;
@@ -451,7 +451,7 @@ fn what_was_fetched_before_a_kill_is_not_fetched_again() {
 }
 
 /// Bytes of all blobs of an image, as the registry has it.
-fn bytes_of(stand: &Stand, name: &str) -> u64 {
+pub(crate) fn bytes_of(stand: &Stand, name: &str) -> u64 {
     let source = format!("docker://{}", stand.registry.reference(name));
     let words = ["skopeo", "inspect", "--raw", "--tls-verify=false", &source];
     let manifest = stand.root.program(stand.registry.folder(), words).code(0).json();

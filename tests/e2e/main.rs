@@ -20,6 +20,7 @@ mod json;
 mod killed;
 mod life;
 mod locked;
+mod own_images;
 mod parallel;
 mod refusals;
 mod resume;

@@ -15,6 +15,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::block_on;
+use crate::images::{self, How};
 use crate::job::{Job, JobDir, Key, Scheduler};
 use crate::launch::{self, Plan, Wish};
 use crate::printer::Printer;
@@ -60,6 +61,12 @@ pub(crate) struct RunArgs {
     /// The container image to use [default: the engine's]
     #[arg(long, value_name = "REFERENCE")]
     image_ref: Option<Reference>,
+    /// Refuse when the image is nowhere [default: on this machine it is fetched into your own folder first]
+    #[arg(long)]
+    no_pull: bool,
+    /// Reach the registry of an image that is fetched by plain HTTP
+    #[arg(long, conflicts_with = "no_pull")]
+    no_https: bool,
     /// How long it may run: minutes or HH:MM:SS [default: that of resource_specs.yaml, else no limit]
     #[arg(long, value_parser = duration::some_seconds)]
     time: Option<u64>,
@@ -145,6 +152,7 @@ impl RunArgs {
             scheduler,
             model: self.model,
             revision: self.revision,
+            pull: !self.no_pull && !self.dry_run,
             image: self.image_ref,
             name: self.name,
             tier: self.tier,
@@ -275,8 +283,14 @@ pub(crate) fn run(args: RunArgs, settings: &Settings, printer: Printer) -> Resul
     // Without sbatch there is none to hand a job to; a script can be shown all the same.
     let slurm = slurm.filter(|_| scheduler == Scheduler::Slurm);
     let dry_run = args.dry_run;
+    let how = How { no_https: args.no_https, ..How::default() };
     let wish = args.wish(scheduler)?;
-    let plan = Plan::of(&wish, settings)?;
+    let fetch = |reference: &Reference| {
+        let images = settings.home_dir.join("images");
+        printer.note(&format!("the image {reference} is pulled into {} first", images.display()));
+        images::pull(&settings.home_dir, reference, &how, (false, false), printer).map(drop)
+    };
+    let plan = Plan::of(&wish, settings, &fetch)?;
     printer.findings(&plan.warnings);
     let dir = JobDir::of(&settings.home_dir, &plan.job.service);
     if dry_run {

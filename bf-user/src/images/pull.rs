@@ -73,7 +73,10 @@ pub(crate) fn pull(
             return Ok(there);
         }
         let image = fetch(publisher, locked, reference, how, force, printer)?;
-        sweep(publisher, locked, home_dir)?;
+        // The image is there all the same, and the next run looks again.
+        if let Err(failure) = sweep(publisher, locked, home_dir) {
+            printer.note(&format!("warning: what images had no name any more stays: {failure}"));
+        }
         Ok(Fetched {
             name: name(reference),
             reference: reference.clone(),

@@ -1,33 +1,47 @@
 //! How the engine of a service is run: in the site's image when it has one, else as a native program of the cache.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use bf_core::image::{self, GPU_SUFFIX, Sif};
+use bf_core::image::{self, GPU_SUFFIX, Reference, Sif};
 use bf_core::report::{Exit, Failure};
 use bf_core::service::{self, Engine as Definition, Listen};
 use bf_core::site::{self, Layout, Locked, LockedImage, SiteRules};
 
 use super::Wish;
+use crate::images;
 use crate::job::{Engine, EngineImage, Scheduler};
 use crate::supervise;
+
+/// Fetches an image into the user's own folder.
+pub(crate) type Fetch<'a> = &'a dyn Fn(&Reference) -> Result<(), Failure>;
 
 /// The engine for a model in `format`, with its installation checked: a program or an image is run only if it can be trusted.
 pub(super) fn of(
     layout: &Layout,
+    home_dir: &Path,
     rules: &SiteRules,
-    wish: &Wish,
+    (wish, fetch): (&Wish, Fetch<'_>),
     format: &str,
     gpus: u32,
 ) -> Result<Engine, Failure> {
     let definition = service::choose(Some(layout), wish.kind, format, gpus)?;
     check_supported(&definition)?;
     check_arguments(&definition, &wish.arguments)?;
-    let mut image = in_cache(layout, &definition, wish, gpus)?.map(|sif| container(&definition, sif));
     let program = definition.native.as_ref().map(|native| layout.engine(&definition.id, &native.version));
+    let has_program = program.as_ref().is_some_and(|folder| folder.is_dir());
+    let mut sif = in_cache(layout, &definition, wish, gpus)?;
+    // What the site has comes before what is the user's own, unless he asks for an image that the site does not have.
+    if sif.is_none() && (wish.image.is_some() || !has_program) {
+        sif = of_user(home_dir, rules, &definition, (wish, fetch), gpus)?;
+    }
+    if let (None, Some(wanted)) = (&sif, &wish.image) {
+        return Err(not_in_cache(layout, wanted));
+    }
+    let mut image = sif.map(|sif| container(&definition, sif));
     // On this machine it shows whether there is anything to run an image with; of other nodes that is not known here.
     if image.is_some() && wish.scheduler == Scheduler::Local && wish.image.is_none() {
         match supervise::runtime(rules.runtime.apptainer.as_deref()) {
-            Err(_) if program.as_ref().is_some_and(|folder| folder.is_dir()) => image = None,
+            Err(_) if has_program => image = None,
             found => found.map(|_| ())?,
         }
     }
@@ -70,7 +84,49 @@ pub(crate) fn resolved(
     }
 }
 
-/// The image of the cache that the engine runs in, if there is one. One that was asked for by name must be there.
+/// The user's own image that the engine runs in. On this machine one that is nowhere is fetched, if there is something to run it with.
+fn of_user(
+    home_dir: &Path,
+    rules: &SiteRules,
+    definition: &Definition,
+    (wish, fetch): (&Wish, Fetch<'_>),
+    gpus: u32,
+) -> Result<Option<Sif>, Failure> {
+    let own = || match images::own(home_dir)? {
+        Some(layout) => in_cache(&layout, definition, wish, gpus),
+        None => Ok(None),
+    };
+    if let Some(sif) = own()? {
+        return Ok(Some(sif));
+    }
+    let may = wish.pull && wish.scheduler == Scheduler::Local;
+    match needed(definition, wish, gpus).filter(|_| may) {
+        Some(reference) if supervise::runtime(rules.runtime.apptainer.as_deref()).is_ok() => {
+            fetch(reference)?;
+            own()
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The image that would serve.
+fn needed<'a>(definition: &'a Definition, wish: &'a Wish, gpus: u32) -> Option<&'a Reference> {
+    let own = || {
+        let own = definition.image.as_ref()?;
+        Some(own.gpu_reference.as_ref().filter(|_| gpus > 0).unwrap_or(&own.reference))
+    };
+    wish.image.as_ref().or_else(own)
+}
+
+fn not_in_cache(layout: &Layout, wanted: &Reference) -> Failure {
+    let message =
+        format!("the image {wanted} is neither in the cache {} nor among your own", layout.root().display());
+    Failure::new(Exit::NotFound, "image_not_found", message).with_hint(format!(
+        "`bf-user image pull {wanted}` fetches it into your own folder; an administrator can do so for all: bf-admin image pull {wanted}"
+    ))
+}
+
+/// The image of a cache that the engine runs in, if there is one: the one that was asked for, or the engine's.
 fn in_cache(
     layout: &Layout,
     definition: &Definition,
@@ -79,12 +135,7 @@ fn in_cache(
 ) -> Result<Option<Sif>, Failure> {
     let locked = Locked::load(layout)?;
     if let Some(wanted) = &wish.image {
-        let found = image::find_reference(layout, &locked, wanted)?;
-        return found.map(Some).ok_or_else(|| {
-            let message = format!("the image {wanted} is not in the cache {}", layout.root().display());
-            Failure::new(Exit::NotFound, "image_not_found", message)
-                .with_hint(format!("an administrator fetches it: bf-admin image pull {wanted}"))
-        });
+        return Ok(image::find_reference(layout, &locked, wanted)?);
     }
     let Some(own) = &definition.image else { return Ok(None) };
     let find = |name: &str, reference| Ok(image::find(layout, &locked, name, Some(reference))?);
@@ -141,8 +192,11 @@ fn not_installed(layout: &Layout, definition: &Definition, version: Option<&str>
     .flatten()
     .collect();
     let ways = ways.join(", or ");
-    Failure::new(Exit::NotFound, "engine_not_installed", message)
-        .with_hint(format!("an administrator installs it: in site.yaml add {ways}, and run `bf-admin setup`"))
+    let own = own.map(|_| format!("`bf-user image pull {name}` fetches it into your own folder; or "));
+    let own = own.unwrap_or_default();
+    Failure::new(Exit::NotFound, "engine_not_installed", message).with_hint(format!(
+        "{own}an administrator installs it: in site.yaml add {ways}, and run `bf-admin setup`"
+    ))
 }
 
 /// Where an engine listens is not for the user's arguments to say: it would hear everybody on the node.

@@ -8,6 +8,7 @@ mod rules;
 mod slurm;
 mod stop;
 
+pub(crate) use engine::Fetch;
 #[cfg(test)]
 pub(crate) use engine::resolved;
 pub(crate) use local::detach;

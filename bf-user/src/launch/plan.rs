@@ -9,7 +9,7 @@ use bf_core::site::{self, Layout, SiteRules};
 use bf_core::spec::{ResourceSpecs, SpecSource};
 use bf_core::tier;
 
-use super::{engine, rules};
+use super::{Fetch, engine, rules};
 use crate::job::{Job, Key, Model, Resources, SCHEMA, Scheduler, SlurmOptions, TierName};
 
 /// What the user asked for, as the command line gave it.
@@ -19,6 +19,8 @@ pub(crate) struct Wish {
     pub(crate) scheduler: Scheduler,
     pub(crate) model: String,
     pub(crate) revision: Option<String>,
+    /// Whether an image that is nowhere may be fetched, on this machine.
+    pub(crate) pull: bool,
     /// Another image than the engine's own.
     pub(crate) image: Option<Reference>,
     pub(crate) name: Option<String>,
@@ -55,8 +57,8 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Resolves `wish`, or says what stands in its way.
-    pub(crate) fn of(wish: &Wish, settings: &Settings) -> Result<Self, Failure> {
+    /// Resolves `wish`, or says what stands in its way. `fetch` is asked for an image that is nowhere, if the wish is to pull it.
+    pub(crate) fn of(wish: &Wish, settings: &Settings, fetch: Fetch<'_>) -> Result<Self, Failure> {
         let layout = open_cache(settings)?;
         let site = SiteRules::of_cache(&layout)?;
         rules::check(&site, wish)?;
@@ -72,7 +74,10 @@ impl Plan {
             memory_gb: wish.memory_gb.unwrap_or(tier.memory_gb),
         };
         let time_limit = time_limit(wish, &loaded.specs)?;
-        let engine = engine::of(&layout, &site, wish, info.format.name(), resources.gpus)?;
+        let engine = {
+            let (home, wish) = (&settings.home_dir, (wish, fetch));
+            engine::of(&layout, home, &site, wish, info.format.name(), resources.gpus)?
+        };
         let weights = info.weights.first().cloned().ok_or_else(|| {
             Failure::new(Exit::Invalid, "model_without_weights", format!("the model {id} has no weights"))
         })?;

@@ -15,6 +15,7 @@ fn wish(scheduler: Scheduler) -> Wish {
         scheduler,
         model: "org/name".into(),
         revision: None,
+        pull: false,
         image: None,
         name: None,
         tier: None,

@@ -1,0 +1,150 @@
+//! Images of a researcher's own: pulled into his folder without an administrator, and never one that the site has.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bf_test_kit::images::{Allowed, Comparison, Faults, Mounted, Proxy};
+use bf_test_kit::{Process, Program, Random, Site, or_skip};
+use nix::sys::signal::Signal;
+
+use crate::convert::{Stand, bytes_of, stand};
+
+/// Programs of somebody who has no cache at all, only his folder.
+struct Own(Site);
+
+impl Own {
+    fn new() -> Self {
+        let site = Site::new();
+        fs_err::set_permissions(site.home(), PermissionsExt::from_mode(0o700)).unwrap();
+        Self(site)
+    }
+
+    fn user(&self, words: &[&str]) -> Program {
+        self.0.program("bf-user").env("BLACKFISH_HOME_DIR", self.0.home()).args(words)
+    }
+
+    fn pull(&self, reference: &str, words: &[&str]) -> Program {
+        self.user(&["image", "pull", "--no-https", reference]).args(words)
+    }
+
+    fn images(&self) -> PathBuf {
+        self.0.home().join("images")
+    }
+
+    /// The list, as programs see it.
+    fn list(&self) -> Vec<serde_json::Value> {
+        let listed = self.user(&["image", "ls", "--json"]).code(0).json();
+        listed["images"].as_array().unwrap().clone()
+    }
+
+    /// Expects one image, that of the stand, and nothing else that takes room.
+    #[track_caller]
+    fn has(&self, stand: &Stand, file: &str) {
+        let [listed] = self.list().try_into().unwrap();
+        assert_eq!(listed["location"], "own", "{listed}");
+        let sif = Path::new(listed["path"].as_str().unwrap()).to_owned();
+        Comparison::of_sif(&stand.tree, &Mounted::new(&sif).tree(), &Allowed::default()).none();
+        assert_eq!(fs_err::canonicalize(self.images().join(file)).unwrap(), sif);
+        assert_eq!(names(&self.images().join(".store")).len(), 1);
+        for folder in [".downloads", ".staging"] {
+            assert_eq!(names(&self.images().join(folder)), [""; 0], "{folder}");
+        }
+        assert_eq!(mode(&self.0.home()), 0o700);
+    }
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs_err::read_dir(folder).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
+}
+
+fn mode(path: &Path) -> u32 {
+    fs_err::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+#[test]
+fn an_image_is_pulled_listed_kept_and_removed() {
+    let stand = or_skip!(stand());
+    let own = Own::new();
+    let proxy = Proxy::to(stand.registry.address, Faults::default());
+    let reference = proxy.reference("features:gzip");
+    own.user(&["image", "ls"]).code(0).stdout_contains("no images");
+    own.pull(&reference, &["--dry-run"]).code(0).stdout_contains("would be pulled");
+    assert!(!own.images().exists());
+
+    let pulled = own.pull(&reference, &["--json", "--compression", "zstd:1"]).umask(0o077).code(0);
+    assert_eq!(pulled.stderr, "", "no terminal, nothing said");
+    let pulled = pulled.json();
+    assert_eq!(pulled["images"][0]["change"], "pull", "{pulled}");
+    assert_eq!(pulled["images"][0]["name"], "features_gzip", "{pulled}");
+    own.has(stand, "features_gzip.sif");
+    let sif = fs_err::canonicalize(own.images().join("features_gzip.sif")).unwrap();
+    assert_eq!((mode(&sif), mode(&own.images())), (0o755, 0o755), "whatever the umask");
+    own.user(&["image", "ls"]).code(0).stdout_contains(" own");
+
+    let before = proxy.received();
+    own.pull(&reference, &[]).code(0).stdout_contains("is there already");
+    assert_eq!(proxy.received(), before, "nobody is asked");
+    // Another image that would have the same file.
+    let other = proxy.reference("other/features:gzip");
+    let refused = own.pull(&other, &[]).code(65);
+    assert!(refused.stderr.contains("bf-user image rm features_gzip"), "{refused}");
+
+    own.user(&["image", "rm", "nothing"]).code(66);
+    own.user(&["image", "rm", "features_gzip"]).code(0).stdout_contains("removed features_gzip");
+    assert_eq!(own.list(), Vec::<serde_json::Value>::new());
+    assert_eq!(names(&own.images().join(".store")), [""; 0]);
+    assert!(!own.images().join("features_gzip.sif").exists());
+}
+
+#[test]
+fn a_pull_that_was_killed_goes_on_where_it_was() {
+    let stand = or_skip!(stand());
+    let whole = bytes_of(stand, "features:gzip");
+    let own = Own::new();
+    let rate = Some(whole / 2);
+    let proxy = Proxy::to(stand.registry.address, Faults { rate, ..Faults::default() });
+    let reference = proxy.reference("features:gzip");
+    let (mut random, mut killed) = (Random::new(), 0_u64);
+    for _ in 0..4 {
+        let mut child = own.pull(&reference, &[]).umask(0o077).spawn();
+        let process = Process::now(i32::try_from(child.id()).unwrap()).unwrap();
+        std::thread::sleep(Duration::from_millis(300) + random.below(Duration::from_millis(300)));
+        killed += u64::from(child.try_wait().unwrap().is_none());
+        process.signal(Signal::SIGKILL);
+        child.wait().unwrap();
+        own.user(&["image", "ls"]).code(0);
+    }
+    assert!(killed > 1, "it is never caught at work");
+    proxy.set(Faults::default());
+    own.pull(&reference, &[]).code(0);
+    own.has(stand, "features_gzip.sif");
+    // What is on its way to a process that is killed is lost: a few megabytes each time.
+    let received = proxy.received();
+    assert!(received < whole + killed * 6_000_000, "{received} bytes for {whole} after {killed} kills");
+}
+
+#[test]
+fn what_the_shared_cache_has_is_not_pulled_again() {
+    let stand = or_skip!(stand());
+    let own = Own::new();
+    let proxy = Proxy::to(stand.registry.address, Faults::default());
+    let reference = proxy.reference("features:zstd");
+    let cache = own.0.cache().to_str().unwrap().to_owned();
+    let words = ["image", "pull", "--engine", "native", "--no-https", "--cache-dir", &cache, &reference];
+    own.0.admin(words).code(0);
+    let before = proxy.received();
+    let in_cache = ["--cache-dir", &cache];
+    own.pull(&reference, &in_cache).code(0).stdout_contains("the shared cache has");
+    assert_eq!(proxy.received(), before);
+    assert!(!own.images().exists());
+    let listed = own.user(&["image", "ls", "--json", "--cache-dir", &cache]).code(0).json();
+    assert_eq!(listed["images"][0]["location"], "cache", "{listed}");
+
+    own.pull(&reference, &["--cache-dir", &cache, "--force"]).code(0);
+    own.has(stand, "features_zstd.sif");
+    // A cache that is gone is no reason to do without one's own.
+    let gone = own.pull(&reference, &["--cache-dir", "/nonexistent"]).code(0);
+    assert!(gone.stdout.contains("is there already") && gone.stderr.contains("warning: "), "{gone}");
+}
