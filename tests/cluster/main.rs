@@ -12,6 +12,7 @@ mod accounting;
 mod admin;
 mod ends;
 mod locks;
+mod own_images;
 mod parts;
 mod quota;
 mod rules;

@@ -1,6 +1,7 @@
 //! How far a pull is: one line on a terminal, nothing elsewhere.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -102,13 +103,13 @@ impl State {
         let mut text = format!("pulling {}", self.name);
         if self.total > 0 {
             let (done, total) = (human_bytes(done.min(self.total)), human_bytes(self.total));
-            text.push_str(&format!(": {done} of {total}"));
+            let _ = write!(text, ": {done} of {total}"); // to a String, which cannot fail
         }
         if let Some((layer, layers)) = self.layer {
-            text.push_str(&format!(", layer {layer} of {layers}"));
+            let _ = write!(text, ", layer {layer} of {layers}"); // to a String, which cannot fail
         }
         if let Some(waits) = &self.waits {
-            text.push_str(&format!("; waiting for {waits}"));
+            let _ = write!(text, "; waiting for {waits}"); // to a String, which cannot fail
         }
         text.chars().filter(|character| !character.is_control()).take(columns.max(2) - 1).collect()
     }

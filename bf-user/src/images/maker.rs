@@ -43,7 +43,8 @@ pub(super) struct Maker<'a> {
 impl<'a> Maker<'a> {
     /// Asks the registry what `reference` stands for.
     pub(super) fn find(reference: &Reference, how: &'a How, line: Line) -> Result<Self, Failure> {
-        let found = convert::find(reference, &how.options()).map_err(|failure| hinted(failure, reference))?;
+        let found =
+            convert::find(reference, &how.options()).map_err(|failure| hinted(failure, (reference, how)))?;
         Ok(Self { found, how, line })
     }
 
@@ -87,7 +88,7 @@ impl Make for Maker<'_> {
         let line = self.line.clone();
         let tell: Arc<dyn Fn(Told) + Send + Sync> = Arc::new(move |told| line.tell(told));
         convert::pull(&self.found, &file, downloads, &order, self.how.options(), &fits, &tell)
-            .map_err(|failure| hinted(failure, &name))?;
+            .map_err(|failure| hinted(failure, (&name, self.how)))?;
         Ok(Some(self.found.digest.clone()))
     }
 }
@@ -105,10 +106,10 @@ fn fits(folder: &Path, needed: u64, name: &Reference) -> Result<(), Failure> {
 }
 
 /// What a user can do about a registry that does not speak HTTPS, which the library does not know.
-fn hinted(failure: Failure, reference: &Reference) -> Failure {
-    if failure.code != "registry_not_https" {
+fn hinted(failure: Failure, (reference, how): (&Reference, &How)) -> Failure {
+    if failure.code != "registry_protocol" || failure.hint.is_some() || how.no_https {
         return failure;
     }
     let hint = format!("if {} is to be reached by plain HTTP, add --no-https", reference.registry());
-    Failure { exit: Exit::Unreachable, ..failure }.with_hint(hint)
+    failure.with_hint(hint)
 }

@@ -71,19 +71,18 @@ pub(super) fn run(args: &PullArgs, settings: &Settings, printer: Printer) -> Res
             }
             None => None,
         };
-        images.push(match there {
-            Some(sif) => Fetched {
+        images.push(if let Some(sif) = there {
+            Fetched {
                 name: sif.name,
                 digest: sif.reference.as_ref().and_then(Reference::digest).cloned(),
                 reference: sif.reference.unwrap_or(asked.reference),
                 change: Change::Shared,
                 path: Some(sif.path),
                 size_bytes: Some(sif.header.bytes),
-            },
-            None => {
-                let (home, how) = (&settings.home_dir, &args.how);
-                images::pull(home, &asked.reference, how, (args.force, args.dry_run), printer)?
             }
+        } else {
+            let (home, how) = (&settings.home_dir, &args.how);
+            images::pull(home, &asked.reference, how, (args.force, args.dry_run), printer)?
         });
     }
     printer.report(&Images { dry_run: args.dry_run, images })?;
