@@ -61,6 +61,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_rate_has_a_unit_of_thousands() {
+        for (text, bytes) in [("1", 1), ("500k", 500_000), ("50M", 50_000_000), ("2GB", 2_000_000_000)] {
+            assert_eq!(Bandwidth::parse(text), Ok(bytes));
+        }
+        for wrong in ["", "M", "0", "1.5M", "5T", "-1", "5 M", "99999999999G", "5\u{b5}"] {
+            assert!(Bandwidth::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn what_is_taken_costs_time_and_a_pause_saves_little() {
         let limit = Bandwidth::new(1000);
         let first = limit.take(1000);
