@@ -11,6 +11,7 @@ mod network;
 mod noise;
 mod ondemand;
 mod policy;
+mod registries;
 mod retention;
 mod rules;
 mod runtime;
@@ -27,6 +28,7 @@ pub use models::{Access, DeclaredModel};
 pub use network::{NetworkRules, Ports};
 pub use ondemand::{DeclaredOnDemand, OnDemandSession, SessionMode};
 pub use policy::SitePolicy;
+pub use registries::DeclaredRegistry;
 pub use retention::Retention;
 pub use rules::SiteRules;
 pub use runtime::{GpuFlag, RuntimeRules};
@@ -59,6 +61,8 @@ pub struct Declared {
     pub engines: BTreeMap<String, DeclaredEngine>,
     /// Container images that the cache must have, by name.
     pub images: BTreeMap<String, DeclaredImage>,
+    /// How the registries of images are reached, by their hosts.
+    pub registries: BTreeMap<String, DeclaredRegistry>,
     /// The TigerFlow that the cache must have.
     pub tigerflow: Option<DeclaredTigerFlow>,
     /// The app of Open OnDemand.
@@ -81,6 +85,7 @@ impl Declared {
             models: Vec::new(),
             engines: BTreeMap::new(),
             images: BTreeMap::new(),
+            registries: BTreeMap::new(),
             tigerflow: None,
             ondemand: None,
             rules: SiteRules::default(),
@@ -132,6 +137,7 @@ fn read(reader: &Reader, root: &Node, text: &str, path: &Path) -> Option<Declare
         models: models::read(reader, view.list("models"), folder),
         engines: engines::read(view.map("engines"), folder),
         images: images::read(reader, view.map("images")),
+        registries: registries::read(view.map("registries")),
         tigerflow: view.node("tigerflow").map(|node| tigerflow::read(View::of(node), folder)),
         ondemand: view.node("ondemand").map(|node| ondemand::read(View::of(node), folder)),
         rules: rules::read(reader, view),

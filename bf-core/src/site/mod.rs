@@ -7,9 +7,9 @@ mod open;
 mod trust;
 
 pub use declared::{
-    Access, Declared, DeclaredEngine, DeclaredImage, DeclaredModel, DeclaredOnDemand, DeclaredTigerFlow,
-    GpuFlag, GpuRequest, MemoryRequest, NetworkRules, OnDemandSession, Ports, Retention, RuntimeRules,
-    SessionMode, SitePolicy, SiteRules, SlurmRules, is_image_name,
+    Access, Declared, DeclaredEngine, DeclaredImage, DeclaredModel, DeclaredOnDemand, DeclaredRegistry,
+    DeclaredTigerFlow, GpuFlag, GpuRequest, MemoryRequest, NetworkRules, OnDemandSession, Ports, Retention,
+    RuntimeRules, SessionMode, SitePolicy, SiteRules, SlurmRules, is_image_name,
 };
 pub use layout::{Layout, Part};
 pub use locked::{Locked, LockedEngine, LockedFile, LockedImage, LockedModel, LockedToolkit};

@@ -122,6 +122,30 @@ pub(super) static PROXY: Format = Format {
     check: proxy,
 };
 
+/// The host of a registry, as references of images name it.
+pub(super) static REGISTRY: Format = Format {
+    is: "the host of a registry",
+    examples: &["ghcr.io", "login:5000"],
+    is_number: false,
+    check: |_, text| {
+        // By the rules for references: one that no reference can name would do nothing.
+        let named = format!("{text}/name").parse::<Reference>();
+        if named.is_ok_and(|named| named.registry() == text) {
+            return Ok(());
+        }
+        Err(Fault::new("invalid_registry", format!("`{text}` is not the host of a registry"))
+            .with_hint("write it in small letters, with its port if it has one: `ghcr.io`, `login:5000`"))
+    },
+};
+
+/// Where a registry's images are as well.
+pub(super) static MIRROR: Format = Format {
+    is: "the URL of a mirror",
+    examples: &["https://harbor.example.edu/docker-proxy"],
+    is_number: false,
+    check: mirror,
+};
+
 /// What an image is called in a registry.
 pub(super) static REFERENCE: Format = Format {
     is: "the reference of an image",
@@ -218,6 +242,27 @@ fn plain(what: &str, text: &str, more: &str) -> Result<(), Fault> {
 }
 
 fn proxy(what: &str, text: &str) -> Result<(), Fault> {
+    const WRITE: &str = "write it as http://proxy.example.edu:3128";
+    host_of_url(what, without_scheme(what, text)?.trim_end_matches('/'), WRITE)
+}
+
+fn mirror(what: &str, text: &str) -> Result<(), Fault> {
+    const WRITE: &str = "write it as https://mirror.example.edu, with a path behind it if it has one";
+    let (host, path) = match without_scheme(what, text)?.split_once('/') {
+        Some((host, path)) => (host, path),
+        None => (without_scheme(what, text)?, ""),
+    };
+    host_of_url(what, host, WRITE)?;
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-~/".contains(&byte);
+    if !path.bytes().all(allowed) || path.split('/').any(|part| part == "..") {
+        let message = format!("{what} has a path that a mirror cannot have");
+        return Err(Fault::new("invalid_url", message).with_hint(WRITE));
+    }
+    Ok(())
+}
+
+/// What follows the scheme of an address without a password.
+fn without_scheme<'t>(what: &str, text: &'t str) -> Result<&'t str, Fault> {
     let invalid = |why: &str| Fault::new("invalid_url", format!("{what} {why}"));
     let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     let Some(rest) = rest else {
@@ -229,10 +274,13 @@ fn proxy(what: &str, text: &str) -> Result<(), Fault> {
         )
         .with_hint("leave out what is before the `@`"));
     }
-    let host = rest.trim_end_matches('/');
+    Ok(rest)
+}
+
+fn host_of_url(what: &str, host: &str, hint: &str) -> Result<(), Fault> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
     if host.is_empty() || !host.bytes().all(allowed) {
-        return Err(invalid("names no host").with_hint("write it as http://proxy.example.edu:3128"));
+        return Err(Fault::new("invalid_url", format!("{what} names no host")).with_hint(hint));
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use super::{Declared, SiteRules};
 use crate::spec::snippet;
 
 const FULL: &str = "schema: 1\ncache_dir: /shared/cache\ngroup: hpc\nfile_mode: 0644\nimages:\n  a: {ref: ghcr.io/o/n:1}\n  \
-    llama_cpp:\nmodels:\n  - repo: o/n\n    path: /d\n    format: gguf\nengines: {llama_cpp: {python: /usr/bin/python3}}\n\
+    llama_cpp:\nregistries:\n  a.io: {mirrors: [\"https://m/p\"], plain_http: true, ca: /a}\nmodels:\n  - repo: o/n\n    path: /d\n    format: gguf\nengines: {llama_cpp: {python: /usr/bin/python3}}\n\
     slurm:\n  gpu_request: gpus\n  memory: mem-per-gpu\n  directives: [--exclusive, \"--nice=5\"]\n  account_required: true\n  \
     clusters: [a]\nruntime:\n  apptainer: /usr/bin/apptainer\n  modules: [a/1]\n  gpu_flag: rocm\n  binds: [\"/a:/b:ro\"]\n  \
     env: {A: b}\n  proxy: http://p:3128\nnetwork: {ports: 8000-8999, interface: ib0, hostname: \"{node}.x\"}\npolicy:\n  \

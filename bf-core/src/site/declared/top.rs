@@ -2,8 +2,10 @@
 
 use std::path::{Component, Path};
 
-use super::forms::{GROUP, IMAGE_NAME, is_quoted, name};
-use super::{engines, images, models, network, ondemand, policy, retention, runtime, slurm, tigerflow};
+use super::forms::{GROUP, IMAGE_NAME, REGISTRY, is_quoted, name};
+use super::{
+    engines, images, models, network, ondemand, policy, registries, retention, runtime, slurm, tigerflow,
+};
 use crate::shape::{By, Fault, Format, Key, Map, Shape};
 
 static ENGINE: Format = name("the id of an engine", &["llama_cpp"]);
@@ -22,6 +24,11 @@ pub(super) static MAP: Map = Map::of(
             "images",
             Shape::Named(&IMAGE_NAME, &Shape::OrNull(&Shape::Map(&images::MAP))),
             "Container images; without `ref` that of the engine of this name, with `-gpu` behind it that for GPUs",
+        ),
+        Key::new(
+            "registries",
+            Shape::Named(&REGISTRY, &Shape::OrNull(&Shape::Map(&registries::MAP))),
+            "How the registries of images are reached, by their hosts",
         ),
         Key::new("models", Shape::List(&Shape::Map(&models::MAP)), "Models"),
         Key::new(
