@@ -15,6 +15,7 @@ mod present;
 mod printer;
 mod progress;
 mod session;
+mod several;
 mod space;
 mod status;
 #[cfg(test)]

@@ -155,7 +155,8 @@ pub(crate) fn gather(site: &Site, locked: &Locked, ask: &Ask<'_>) -> Result<Pres
         present.toolkit = Some(toolkit::gather(layout, locked, ask.program, ask.depth));
     }
     if wanted(Section::Images) {
-        let maker = Some((ask.environment, ask.how));
+        let place = image::Place::of(layout, Some(declared), ask.environment);
+        let maker = Some((&place, ask.how));
         present.images = image::gather(layout, &declared.images, locked, &ask.images, ask.depth, maker);
         present.update_images.clone_from(&ask.images);
     }

@@ -1,5 +1,6 @@
 //! One file for each verb: its options and a thin `run` that calls the work and prints its report.
 
+mod doctor;
 mod image;
 mod init;
 mod model;
@@ -30,6 +31,8 @@ pub(crate) enum Command {
     Setup(setup::Setup),
     /// Compare the cache with what is declared
     Status(status::Status),
+    /// Try what this machine, or its cluster, can do, and say what to do about what it cannot
+    Doctor(doctor::Doctor),
     /// The container images of the cache
     #[command(subcommand)]
     Image(image::Image),
@@ -59,6 +62,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<Exit, Failure> 
         Command::Validate(validate) => validate.run(context),
         Command::Setup(setup) => setup.run(context),
         Command::Status(status) => status.run(context),
+        Command::Doctor(doctor) => doctor.run(context),
         Command::Image(image) => image.run(context),
         Command::Tethered { command } => tether::run(&command),
         Command::Model(model) => model.run(context),

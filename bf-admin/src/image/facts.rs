@@ -7,12 +7,11 @@ use bf_core::image::Reference;
 use bf_core::image::store::{sif_path, target};
 use bf_core::publish::{self, PublishError};
 use bf_core::report::{Exit, Failure};
-use bf_core::settings::Environment;
 use bf_core::sif;
 use bf_core::site::{DeclaredImage, Layout, Locked, LockedImage};
 use bf_core::squashfs::Compression;
 
-use super::{How, Maker, wanted};
+use super::{How, Maker, Place, wanted};
 use crate::present::{Depth, Disk, one_file};
 
 /// An image that is declared.
@@ -28,6 +27,8 @@ pub(crate) struct ImageFacts {
     pub(crate) compression: Option<Compression>,
     /// What to pull with, looked for when it must be pulled.
     pub(crate) maker: Option<Result<Maker, Failure>>,
+    /// Why it is compressed as it is, said of the first one of which nobody says how.
+    pub(crate) note: Option<String>,
     /// What stands where it must go, looked at when something is to be done.
     pub(crate) way: Result<(), Failure>,
 }
@@ -86,14 +87,15 @@ pub(crate) fn gather(
     locked: &Locked,
     update: &BTreeSet<String>,
     depth: Depth,
-    maker: Option<(&Environment, &How)>,
+    maker: Option<(&Place<'_>, &How)>,
 ) -> BTreeMap<String, ImageFacts> {
     let mut all = BTreeMap::new();
+    let mut noted = false;
     for (name, wanted) in wanted::all(layout, declared) {
         let own = wanted.as_ref().ok().and_then(|wanted| entry(locked, declared, &name, wanted));
         let disk = own.as_ref().map_or(Disk::Absent, |(_, own)| locked_image(layout, own, depth));
         let compression = declared.get(&name).and_then(|image| image.compression);
-        let mut facts = ImageFacts { wanted, own, disk, compression, maker: None, way: Ok(()) };
+        let mut facts = ImageFacts { wanted, own, disk, compression, maker: None, note: None, way: Ok(()) };
         let need = facts.need(&name, update.contains(&name));
         if let Ok(wanted) = &facts.wanted
             && need != Need::Nothing
@@ -101,10 +103,14 @@ pub(crate) fn gather(
             let own = facts.own.as_ref().map(|(_, own)| own);
             facts.way = way(layout, &sif_path(wanted))
                 .and_then(|()| own.map_or(Ok(()), |own| store_way(layout, own)));
-            if let (Need::Pull(_), Some((environment, how))) = (&need, maker) {
+            if let (Need::Pull(_), Some((place, how))) = (&need, maker) {
                 let before = || own.and_then(|own| own.compression.parse().ok());
                 let compression = compression.or_else(before);
-                facts.maker = Some(Maker::of(how, compression, environment));
+                if compression.is_none() && !noted {
+                    facts.note = place.compression().1;
+                    noted = true;
+                }
+                facts.maker = Some(Maker::of(how, compression, place, wanted));
             }
         }
         all.insert(name, facts);

@@ -6,15 +6,13 @@ use std::path::{Path, PathBuf};
 use bf_core::convert;
 use bf_core::image::{Digest, Reference};
 use bf_core::report::Failure;
-use bf_core::settings::Environment;
+use bf_core::site::DeclaredRegistry;
 use bf_core::squashfs::Compression;
 use clap::{Args, ValueEnum};
 
 use super::apptainer::Apptainer;
 use super::native::Native;
-
-/// What every machine that runs containers can read.
-pub(super) const DEFAULT: Compression = Compression::Gzip(6);
+use super::place::Place;
 
 /// What `--engine` chooses from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -38,7 +36,7 @@ pub(crate) struct How {
     /// Bytes per second that are fetched at most, as 50M
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub(crate) bwlimit: Option<u64>,
-    /// Reach the registries of images by plain HTTP
+    /// Reach all registries of images by plain HTTP; for some of them, `registries` of site.yaml says it
     #[arg(long)]
     pub(crate) no_https: bool,
 }
@@ -88,18 +86,21 @@ pub(crate) enum Plan<'m> {
 }
 
 impl Maker {
-    /// The one that is asked for, if it is there.
+    /// The one for `reference` that is asked for, if it is there. Without a compression it is that of the place.
     pub(crate) fn of(
         how: &How,
         compression: Option<Compression>,
-        environment: &Environment,
+        place: &Place<'_>,
+        reference: &Reference,
     ) -> Result<Self, Failure> {
+        let compression = compression.unwrap_or_else(|| place.compression().0);
+        let mut registry = place.registry(reference);
+        registry.plain_http |= how.no_https;
         Ok(match how.engine {
             Engine::Apptainer => {
-                let compression = compression.unwrap_or(DEFAULT);
-                Self::Apptainer(Apptainer::find(environment, !how.no_https, compression)?)
+                Self::Apptainer(Apptainer::find(place.environment, !registry.plain_http, compression)?)
             }
-            Engine::Native => Self::Native(Box::new(Native::new(how, compression, environment))),
+            Engine::Native => Self::Native(Box::new(Native::new(how, compression, place, registry))),
         })
     }
 
@@ -107,11 +108,25 @@ impl Maker {
     pub(crate) fn local(
         how: &How,
         compression: Option<Compression>,
-        environment: &Environment,
+        place: &Place<'_>,
         path: &Path,
         wanted: Option<String>,
     ) -> Self {
-        Self::Local(Box::new(Native::new(how, compression, environment)), path.to_owned(), wanted)
+        let compression = compression.unwrap_or_else(|| place.compression().0);
+        let native = Native::new(how, compression, place, DeclaredRegistry::default());
+        Self::Local(Box::new(native), path.to_owned(), wanted)
+    }
+
+    /// What of an image would be fetched, where we can tell: its manifest is, and nothing else. `downloads` are folders in which earlier
+    /// tries may have left something.
+    pub(crate) fn outline(
+        &self,
+        reference: &Reference,
+        downloads: &[PathBuf],
+    ) -> Result<Option<(convert::Outline, String)>, Failure> {
+        let Self::Native(native) = self else { return Ok(None) };
+        let outline = native.outline(reference, downloads)?;
+        Ok(Some((outline, native.compression.to_string())))
     }
 
     /// Whether what it fetches is of use to the next run when this one fails.

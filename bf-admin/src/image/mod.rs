@@ -7,7 +7,10 @@ mod import;
 mod maker;
 mod native;
 mod output;
+mod place;
+mod probes;
 mod store;
+mod verify;
 mod wanted;
 
 pub(crate) use apptainer::extent;
@@ -16,7 +19,10 @@ pub(crate) use facts::{ImageFacts, Need, gather, locked_image, store_way, way};
 pub(crate) use import::{Named, Source};
 #[cfg(test)]
 pub(crate) use maker::Engine;
-pub(crate) use maker::{How, Maker, Tell};
+pub(crate) use maker::{How, Maker, Tell, processors};
 pub(crate) use output::write as write_file;
+pub(crate) use place::Place;
+pub(crate) use probes::{Probes, Tried, TriedPartition};
 pub(crate) use store::{Fetch, import, publish_import, pull};
+pub(crate) use verify::{Closely, State as VerifyState, Verified, exit as verify_exit, verify};
 pub(crate) use wanted::reference;

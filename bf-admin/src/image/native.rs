@@ -1,7 +1,7 @@
 //! Makes a SIF of a registry's image ourselves: fetched, converted and compressed at once.
 
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
@@ -10,9 +10,11 @@ use bf_core::image::{Digest, Reference};
 use bf_core::registry::{Bandwidth, Event, Options};
 use bf_core::report::{Exit, Failure, human_bytes};
 use bf_core::settings::Environment;
+use bf_core::site::DeclaredRegistry;
 use bf_core::squashfs::Compression;
 
-use super::maker::{DEFAULT, processors};
+use super::maker::processors;
+use super::place::Place;
 use super::{How, Tell};
 use crate::space;
 
@@ -21,8 +23,8 @@ use crate::space;
 pub(crate) struct Native {
     /// Where credentials and proxies are looked up.
     pub(super) environment: Environment,
-    /// Whether registries are reached by HTTPS only.
-    pub(super) https: bool,
+    /// How the image's registry is reached.
+    pub(super) registry: DeclaredRegistry,
     /// How the root filesystem is compressed.
     pub(super) compression: Compression,
     /// Threads that compress.
@@ -32,11 +34,16 @@ pub(crate) struct Native {
 }
 
 impl Native {
-    pub(super) fn new(how: &How, compression: Option<Compression>, environment: &Environment) -> Self {
+    pub(super) fn new(
+        how: &How,
+        compression: Compression,
+        place: &Place<'_>,
+        registry: DeclaredRegistry,
+    ) -> Self {
         Self {
-            environment: environment.clone(),
-            https: !how.no_https,
-            compression: compression.unwrap_or(DEFAULT),
+            environment: place.environment.clone(),
+            registry,
+            compression,
             threads: how.threads.unwrap_or_else(processors),
             bandwidth: how.bwlimit.unwrap_or_default(),
         }
@@ -45,6 +52,16 @@ impl Native {
     /// What a reference stands for in its registry now.
     pub(super) fn find(&self, reference: &Reference) -> Result<convert::Found, Failure> {
         convert::find(reference, &self.options()).map_err(|failure| hinted(failure, reference))
+    }
+
+    /// What of it would be fetched.
+    pub(super) fn outline(
+        &self,
+        reference: &Reference,
+        downloads: &[PathBuf],
+    ) -> Result<convert::Outline, Failure> {
+        let found = self.find(reference)?;
+        convert::outline(&found, downloads, self.options()).map_err(|failure| hinted(failure, reference))
     }
 
     /// Makes the file `to` of what was found. `downloads` keeps what was fetched when it fails.
@@ -101,19 +118,21 @@ impl Native {
     }
 
     fn options(&self) -> Options {
-        let mut options = Options::new(self.environment.clone());
-        options.https = self.https;
+        let mut options = self.registry.options(&self.environment);
         options.bandwidth = Arc::new(Bandwidth::new(self.bandwidth));
         options
     }
 }
 
 /// What a user can do about a registry that does not speak HTTPS, which the library does not know.
-fn hinted(failure: Failure, reference: &Reference) -> Failure {
+pub(super) fn hinted(failure: Failure, reference: &Reference) -> Failure {
     if failure.code != "registry_not_https" {
         return failure;
     }
-    let hint = format!("if {} is to be reached by plain HTTP, add --no-https", reference.registry());
+    let host = reference.registry();
+    let hint = format!(
+        "if {host} is to be reached by plain HTTP, add --no-https, or `registries: {{\"{host}\": {{plain_http: true}}}}` to site.yaml"
+    );
     Failure { exit: Exit::Unreachable, ..failure }.with_hint(hint)
 }
 

@@ -31,7 +31,8 @@ pub(super) fn step(name: &str, facts: &ImageFacts, update: bool) -> Step {
             let own = facts.own.as_ref().map(|(_, own)| own.clone()).filter(|_| facts.disk == Disk::Whole);
             let fetch = Fetch { reference: wanted.clone(), sif: None, maker: maker.clone(), own };
             let task = Task::Image(name.to_owned(), Box::new(fetch));
-            Step::new(KIND, name, change, format!("{wanted}: {why}"), task)
+            let note = facts.note.as_ref().map(|note| format!("; {note}")).unwrap_or_default();
+            Step::new(KIND, name, change, format!("{wanted}: {why}{note}"), task)
         }
         (_, _, Some(Err(failure))) => Step::fail(KIND, name, change, failure),
         _ => Step::keep(KIND, name, kept(facts)),

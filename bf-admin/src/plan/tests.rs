@@ -271,6 +271,7 @@ fn image_facts(own: Option<(&str, &str)>, disk: Disk) -> ImageFacts {
         own: own.map(|(name, reference)| (name.to_owned(), locked(reference))),
         disk,
         maker: Some(Err(maker)),
+        note: None,
         way: Ok(()),
     }
 }

@@ -5,7 +5,7 @@ mod contents;
 mod facts;
 mod pull;
 
-pub use pull::{Found, Told, create, find, import, pull};
+pub use pull::{Found, Outline, Told, create, find, import, outline, pull};
 
 use std::fs::File;
 use std::num::NonZeroUsize;

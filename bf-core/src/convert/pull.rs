@@ -47,6 +47,42 @@ pub fn find(reference: &Reference, options: &Options) -> Result<Found, Failure> 
     Ok(Found { pinned: reference.clone().pinned(digest.clone()), digest })
 }
 
+/// What an image consists of, by its manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outline {
+    /// What its reference stands for.
+    pub digest: Digest,
+    /// Its layers.
+    pub layers: usize,
+    /// Their bytes as the registry stores them.
+    pub bytes: u64,
+    /// How many of these earlier tries have fetched.
+    pub there: u64,
+}
+
+/// Asks the registry what there would be to fetch, and fetches nothing but the manifest. `downloads` are folders that [`pull`] was given
+/// before; those that are not there are passed over.
+pub fn outline(
+    found: &Found,
+    downloads: &[std::path::PathBuf],
+    options: Options,
+) -> Result<Outline, Failure> {
+    let (_, manifest) = Repository::new(&found.pinned, options)?.manifest_for(&Platform::of_host())?;
+    let stores = downloads.iter().filter(|folder| folder.is_dir()).map(BlobStore::new);
+    let stores = stores.collect::<io::Result<Vec<BlobStore>>>()?;
+    let fetched = |digest| stores.iter().map(|store| present(store, digest)).max().unwrap_or_default();
+    Ok(Outline {
+        digest: found.digest.clone(),
+        layers: manifest.layers.len(),
+        bytes: manifest.layers.iter().fold(0, |sum, layer| layer.size.saturating_add(sum)),
+        there: manifest
+            .layers
+            .iter()
+            .map(|layer| fetched(&layer.digest).min(layer.size))
+            .fold(0, u64::saturating_add),
+    })
+}
+
 /// Fetches what was found and makes a SIF of it in `file`, as [`convert`] does. `downloads` is a private folder on a disk: what is
 /// in it of an earlier try is used, and layers stay there until the caller removes it.
 ///

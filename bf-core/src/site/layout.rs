@@ -91,6 +91,11 @@ impl Layout {
         self.root.join("site.lock")
     }
 
+    /// What was found out about the machines that use the cache.
+    pub fn probes(&self) -> PathBuf {
+        self.root.join("probes.json")
+    }
+
     /// The models, in the layout of `huggingface_hub`.
     pub fn models(&self) -> PathBuf {
         self.part(Part::Models)

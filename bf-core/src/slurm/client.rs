@@ -1,5 +1,6 @@
 //! The Slurm of this host.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use super::{
     JobFacts, JobId, NodeFacts, PartitionFacts, QueuedJob, SlurmError, accounting, config, job, node,
     partition, queue,
 };
+use crate::host::Limits;
 use crate::settings::Environment;
 
 /// The Slurm commands of this host. Every call runs one program, and none takes longer than the time limit.
@@ -84,6 +86,26 @@ impl Slurm {
         }
         let output = self.programs.ask("scontrol", ["show", "config"])?.output()?;
         Ok(config::hides_jobs(&output, &crate::host::user()))
+    }
+
+    /// Runs a program on one node of a partition, now, and gives what it printed. `account` is whom it is for, where that must be said.
+    /// Slurm begins it within a minute and ends it after two, or it is a failure; it gets the environment that jobs get.
+    pub fn run_on_node(
+        &self,
+        partition: &str,
+        account: Option<&str>,
+        program: &[OsString],
+    ) -> Result<String, SlurmError> {
+        if partition.is_empty() || partition.contains([',', '\n']) {
+            return Err(SlurmError::invalid("partition", partition, "it is no name of one"));
+        }
+        let mut programs = self.programs.clone();
+        programs.limits = Limits { time: Duration::from_secs(200), output: 64 * 1024 };
+        let mut command = programs.command("srun")?;
+        command.args(["--nodes=1", "--ntasks=1", "--time=2", "--immediate=60", "--input=none", "--quiet"]);
+        command.args(["--job-name=blackfish-probe"]).arg(format!("--partition={partition}"));
+        command.args(account.map(|account| format!("--account={account}")));
+        programs.act("srun", command.arg("--").args(program))?.output()
     }
 
     /// What Slurm's controller knows of a job; `None` when it has forgotten it, or never knew it.

@@ -15,6 +15,7 @@ use bf_core::squashfs::Compression;
 use clap::Args;
 
 use super::name;
+use super::place;
 use crate::cli::Context;
 use crate::commands::single;
 use crate::image::{self, Fetch, How, Maker, Named, Source};
@@ -86,8 +87,8 @@ impl Import {
         let path = sif.clone().unwrap_or_else(|| format!("images/{}", reference.sif_name()));
         image::way(layout, &path)?;
         let how = How { threads: self.threads, ..How::default() };
-        let maker =
-            Maker::local(&how, self.compression, &context.environment, &self.path, self.image.clone());
+        let place = place(context, layout)?;
+        let maker = Maker::local(&how, self.compression, &place, &self.path, self.image.clone());
         let fetch = Fetch { reference, sif, maker, own: None };
         let task = Task::Image(name.to_owned(), Box::new(fetch));
         Ok(Step::new("image", name.to_owned(), Change::Import, format!("from {}", self.path.display()), task))

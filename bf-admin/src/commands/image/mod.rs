@@ -5,13 +5,16 @@ mod ls;
 mod prune;
 mod pull;
 mod rm;
+mod verify;
 
 use bf_core::image::Reference;
 use bf_core::report::{Exit, Failure};
-use bf_core::site::{Locked, is_image_name};
+use bf_core::site::{Layout, Locked, is_image_name};
 use clap::Subcommand;
 
 use crate::cli::Context;
+use crate::image::Place;
+use crate::locate;
 
 /// The verbs of `image`.
 #[derive(Debug, Subcommand)]
@@ -22,6 +25,8 @@ pub(crate) enum Image {
     Import(import::Import),
     /// List the images of the cache
     Ls,
+    /// Compare images with what site.lock says of them, and with what their registries have now
+    Verify(verify::Verify),
     /// Take the names of images away; their files stay for jobs that run from them
     Rm(rm::Rm),
     /// Remove files of images that have no name any more and that no job uses
@@ -35,6 +40,7 @@ impl Image {
             Self::Pull(pull) => pull.run(context),
             Self::Import(import) => import.run(context),
             Self::Ls => ls::run(context),
+            Self::Verify(verify) => verify.run(context),
             Self::Rm(rm) => rm.run(context),
             Self::Prune(prune) => prune.run(context),
         }
@@ -75,4 +81,14 @@ fn choose(
     Err(Failure::new(Exit::Invalid, "image_name_taken", message).with_hint(
         "two images of the same last name and tag cannot both be there: give one another tag in its registry",
     ))
+}
+
+/// What is known of how images are made for a cache: by the site.yaml that was named, or that named the cache, else by the cache's copy.
+fn place<'a>(context: &'a Context, layout: &Layout) -> Result<Place<'a>, Failure> {
+    let declared = if context.site.is_some() || locate::named(context).is_none() {
+        Some(locate::site(context)?.declared)
+    } else {
+        locate::declared_in(layout)?
+    };
+    Ok(Place::of(layout, declared.as_ref(), &context.environment))
 }

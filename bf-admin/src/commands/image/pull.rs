@@ -2,20 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
+use bf_core::convert::Outline;
 use bf_core::image::Reference;
-use bf_core::report::{Exit, Failure};
+use bf_core::report::{Exit, Failure, human_bytes};
 use bf_core::service::{self, Engine};
 use bf_core::site::{DeclaredImage, Layout, Locked};
 use bf_core::squashfs::Compression;
 use clap::Args;
 
-use super::{choose, name};
+use super::{choose, name, place};
 use crate::cli::Context;
 use crate::commands::single;
-use crate::image::{self, Fetch, How, Maker, Tell};
-use crate::locate;
+use crate::image::{self, Fetch, How, Maker, Place, Tell};
 use crate::plan::{self, Change, Step, Task};
 use crate::present::{Depth, Disk};
+use crate::{locate, printer};
 
 const KIND: &str = "image";
 
@@ -62,13 +63,28 @@ impl Pull {
         let engines = service::engines(Some(&layout))?;
         let references = self.references.iter().map(|text| wanted(&engines, text));
         let references = references.collect::<Result<Vec<Reference>, Failure>>()?;
+        let place = place(context, &layout)?;
         single::run_all(context, &layout, self.dry_run, |locked| {
-            references.iter().map(|reference| self.step(context, &layout, reference, locked)).collect()
+            let steps = references.iter().map(|reference| self.step(&place, &layout, reference, locked));
+            let mut steps = steps.collect::<Result<Vec<Step>, Failure>>()?;
+            self.note(&place, &mut steps);
+            Ok(steps)
         })
     }
 
+    /// Says once why images are compressed as they are, where nobody says how.
+    fn note(&self, place: &Place<'_>, steps: &mut [Step]) {
+        if self.compression.is_none()
+            && let Some(step) = steps.iter_mut().find(|step| matches!(step.task, Task::Image(..)))
+            && let Some(note) = place.compression().1
+        {
+            step.action.detail = format!("{}; {note}", step.action.detail);
+        }
+    }
+
     fn write(&self, context: &Context, reference: &Reference, output: &Path) -> Result<Exit, Failure> {
-        let maker = Maker::of(&self.how, self.compression, &context.environment)?;
+        let place = somewhere(context);
+        let maker = Maker::of(&self.how, self.compression, &place, reference)?;
         let display = context.printer.display();
         let action = Step::new(KIND, reference.to_string(), Change::Pull, "", Task::Keep).action;
         display.expect(1);
@@ -90,7 +106,7 @@ impl Pull {
 
     fn step(
         &self,
-        context: &Context,
+        place: &Place<'_>,
         layout: &Layout,
         reference: &Reference,
         locked: &Locked,
@@ -117,16 +133,55 @@ impl Pull {
         }
         image::way(layout, &sif)?;
         own.map_or(Ok(()), |own| image::store_way(layout, own))?;
-        let maker = Maker::of(&self.how, self.compression, &context.environment)?;
-        let why = match &disk {
+        let maker = Maker::of(&self.how, self.compression, place, reference)?;
+        let mut why = match &disk {
             Disk::Damaged(why) => format!(": {why}"),
             _ => String::new(),
         };
+        if self.dry_run {
+            let outline = maker.outline(reference, &downloads(layout, &file))?;
+            why +=
+                &outline.map(|(outline, compression)| outlined(&outline, &compression)).unwrap_or_default();
+        }
         let own = own.filter(|_| disk == Disk::Whole && !self.force).cloned();
         let fetch = Fetch { reference: reference.clone(), sif: None, maker, own };
         let task = Task::Image(name.clone(), Box::new(fetch));
         Ok(Step::new(KIND, name, Change::Pull, format!("{reference}{why}"), task))
     }
+}
+
+/// What is known of the machines that a file without a cache is for: by the cache that is named, if any.
+fn somewhere(context: &Context) -> Place<'_> {
+    match locate::cache(context).and_then(|layout| place(context, &layout)) {
+        Ok(place) => place,
+        Err(failure) => {
+            if failure.code != "cache_unnamed" {
+                // It is not needed: the file is made all the same.
+                printer::warning(&failure.message, failure.hint.as_deref());
+            }
+            Place::unknown(&context.environment)
+        }
+    }
+}
+
+/// Folders in which earlier tries may have left what they fetched, of whatever claim.
+fn downloads(layout: &Layout, file: &str) -> Vec<PathBuf> {
+    let home = layout.images().join(Layout::DOWNLOADS);
+    // What cannot be listed is not ours: then nothing is there for us.
+    let claims = fs_err::read_dir(home).into_iter().flatten().flatten();
+    claims.map(|claim| claim.path().join(file)).collect()
+}
+
+/// What there is to fetch.
+fn outlined(outline: &Outline, compression: &str) -> String {
+    let Outline { digest, layers, bytes, there } = outline;
+    let fetch = human_bytes(bytes.saturating_sub(*there));
+    let there = if *there > 0 {
+        format!(", {} of {} are there", human_bytes(*there), human_bytes(*bytes))
+    } else {
+        String::new()
+    };
+    format!(": {digest}, {layers} layers, {fetch} to fetch{there}, {compression}")
 }
 
 /// What somebody means by a word: the engine of that name, or that and `-gpu`, else a reference.
