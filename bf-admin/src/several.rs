@@ -5,11 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 /// Does `work` for all of them, at most `most` at a time, and gives the results in their order.
-pub(crate) fn at_once<T: Sync, R: Send>(
-    all: &[T],
-    most: usize,
-    work: impl Fn(&T) -> R + Sync,
-) -> Vec<R> {
+pub(crate) fn at_once<T: Sync, R: Send>(all: &[T], most: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let worker = || {
         let mut done = Vec::new();

@@ -30,3 +30,4 @@ mod setup;
 mod space;
 mod strangers;
 mod users;
+mod verify;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use bf_core::bounded::{self, Links};
 use bf_core::image::Reference;
 use bf_core::image::store::{sif_path, target};
 use bf_core::publish::{self, PublishError};
@@ -168,7 +169,8 @@ fn signed_or_named(path: &Path, own: &LockedImage, disk: Disk) -> Disk {
     else {
         return disk;
     };
-    let Ok(file) = fs_err::File::open(path) else { return disk };
+    // To open a pipe would be to wait for its writer.
+    let Ok(file) = bounded::open(path, Links::Refuse) else { return disk };
     if sif::digests(file.file())
         .is_ok_and(|is| is.partition_sha256 == *partition && is.metadata_sha256 == *metadata)
     {

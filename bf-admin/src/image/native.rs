@@ -124,9 +124,10 @@ impl Native {
     }
 }
 
-/// What a user can do about a registry that does not speak HTTPS, which the library does not know.
+/// What a user can do about a registry that does not speak HTTPS, which the library does not know: TLS finds another thing there.
 pub(super) fn hinted(failure: Failure, reference: &Reference) -> Failure {
-    if failure.code != "registry_not_https" {
+    let is_no_tls = failure.code == "registry_protocol" && failure.message.contains("InvalidContentType");
+    if !is_no_tls {
         return failure;
     }
     let host = reference.registry();

@@ -22,6 +22,7 @@ pub(crate) struct Place<'a> {
     /// Where credentials and proxies are looked up.
     pub(crate) environment: &'a Environment,
     registries: BTreeMap<String, DeclaredRegistry>,
+    plain_http: bool,
     probes: Result<Option<Probes>, Failure>,
 }
 
@@ -29,17 +30,26 @@ impl<'a> Place<'a> {
     /// For a cache and what is declared of it.
     pub(crate) fn of(layout: &Layout, declared: Option<&Declared>, environment: &'a Environment) -> Self {
         let registries = declared.map(|declared| declared.registries.clone()).unwrap_or_default();
-        Self { environment, registries, probes: Probes::load(layout) }
+        Self { environment, registries, plain_http: false, probes: Probes::load(layout) }
     }
 
     /// Where nothing is known.
     pub(crate) fn unknown(environment: &'a Environment) -> Self {
-        Self { environment, registries: BTreeMap::new(), probes: Ok(None) }
+        Self { environment, registries: BTreeMap::new(), plain_http: false, probes: Ok(None) }
     }
 
     /// How the registry of an image is reached.
     pub(crate) fn registry(&self, reference: &Reference) -> DeclaredRegistry {
-        self.registries.get(reference.registry()).cloned().unwrap_or_default()
+        let mut registry = self.registries.get(reference.registry()).cloned().unwrap_or_default();
+        registry.plain_http |= self.plain_http;
+        registry
+    }
+
+    /// With all registries by plain HTTP, if that is asked for.
+    #[must_use]
+    pub(crate) fn without_https(mut self, plain_http: bool) -> Self {
+        self.plain_http |= plain_http;
+        self
     }
 
     /// How an image is compressed of which nobody says it, and why it is not the fast way.

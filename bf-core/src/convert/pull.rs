@@ -114,7 +114,7 @@ pub fn pull(
 fn present(store: &BlobStore, digest: &Digest) -> u64 {
     let path = store.path(digest);
     let partial = path.with_extension("partial");
-    [path, partial].iter().find_map(|path| std::fs::metadata(path).ok()).map_or(0, |meta| meta.len())
+    [path, partial].iter().find_map(|path| fs_err::metadata(path).ok()).map_or(0, |meta| meta.len())
 }
 
 /// Makes a SIF of an image that is on disk: a folder in OCI's layout, an archive of one, or what `docker save` wrote.

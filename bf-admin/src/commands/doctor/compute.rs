@@ -81,7 +81,7 @@ impl Nodes<'_> {
                 ),
                 Ok(said) => {
                     let version = said.lines().find_map(|line| line.strip_prefix(VERSION));
-                    let version = version.map(|version| last(version));
+                    let version = version.map(last);
                     let ended = ended(trial, &said);
                     let mounted = ended == Ended::Mounted;
                     found.tried.push(TriedPartition { name: name.clone(), mounted, seen_at: host::now() });

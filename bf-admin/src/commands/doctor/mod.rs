@@ -123,7 +123,7 @@ impl Doctor {
                 context.printer.progress(&format!("running a job in {}", partitions.join(", ")));
                 let found = nodes.look(&trial, &partitions);
                 drop(stage);
-                before(layout).into_iter().for_each(|one| tried.enter(one.partitions));
+                tried.enter(before(layout).unwrap_or_default().partitions);
                 tried.enter(found.tried);
                 tried.runtime = tried.runtime.take().or(found.runtime);
                 note(publisher, layout, &tried)?;
@@ -134,7 +134,7 @@ impl Doctor {
             // Of others nothing is written down: it is the owner's to say what his cache is for.
             let policy = session::policy(locate::declared_in(layout)?.as_ref())?;
             session::run(context, layout, Make::Itself, policy, |publisher| {
-                before(layout).into_iter().for_each(|one| tried.enter(one.partitions));
+                tried.enter(before(layout).unwrap_or_default().partitions);
                 note(publisher, layout, &tried)?;
                 Ok(((), Some("ok: tried this machine".into())))
             })?;
@@ -158,10 +158,10 @@ fn note(publisher: &bf_core::publish::Publisher<'_>, layout: &Layout, tried: &Tr
     Ok(publisher.file(Part::Top, &layout.probes(), &text)?)
 }
 
-/// The cache that is named, if it is there, and how its site runs containers.
+/// The cache that is named, which may not be there yet, and how its site runs containers.
 fn site(context: &Context) -> Result<Site, Failure> {
     let layout = match locate::cache(context) {
-        Ok(layout) => Some(layout).filter(|layout| layout.root().is_dir()),
+        Ok(layout) => Some(layout),
         Err(failure) if failure.code == "cache_unnamed" => None,
         Err(failure) => return Err(failure),
     };

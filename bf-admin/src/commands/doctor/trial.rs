@@ -23,7 +23,7 @@ const TEXT: &str = "/blackfish-probe";
 /// What the image is called.
 const NAME: &str = "localhost/blackfish-probe:1";
 /// How often the text stands there.
-const LINES: usize = 1024;
+const LINES: usize = 256;
 /// Folders of the host without which no program runs, and those that a runtime mounts something at.
 const BOUND: [&str; 4] = ["/usr", "/bin", "/lib", "/lib64"];
 const MOUNTED: [&str; 8] = ["dev", "etc", "home", "proc", "root", "sys", "tmp", "var"];

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use bf_core::bounded::{self, Links};
 use bf_core::digest;
 use bf_core::image::Reference;
 use bf_core::oci::LocalSource;
@@ -134,18 +135,17 @@ impl Import {
 /// Whether a file says that it is a SIF; what cannot be read is told by who reads it.
 fn is_sif(path: &Path) -> bool {
     let mut head = [0; 64];
-    match fs_err::File::open(path).map(|file| file.file().read_at(&mut head, 0)) {
-        // A folder can be opened and not read.
+    // A pipe is not opened, which would wait for its writer.
+    match bounded::open(path, Links::Follow).map(|file| file.file().read_at(&mut head, 0)) {
         Ok(Ok(length)) => head.get(32..42).filter(|_| length > 42) == Some(b"SIF_MAGIC\0") || !is_tar(path),
-        Ok(Err(_)) => !path.is_dir(),
-        Err(_) => true,
+        _ => !path.is_dir(),
     }
 }
 
 /// Whether it looks like an archive, or a compressed one, of which something can be said.
 fn is_tar(path: &Path) -> bool {
     let mut head = [0; 512];
-    let read = fs_err::File::open(path).and_then(|file| file.file().read_at(&mut head, 0));
+    let read = bounded::open(path, Links::Follow).and_then(|file| file.file().read_at(&mut head, 0));
     read.is_ok_and(|length| length == 512 && (&head[257..262] == b"ustar" || head.starts_with(&[0x1f, 0x8b])))
 }
 

@@ -176,12 +176,13 @@ fn downloads(layout: &Layout, file: &str) -> Vec<PathBuf> {
 fn outlined(outline: &Outline, compression: &str) -> String {
     let Outline { digest, layers, bytes, there } = outline;
     let fetch = human_bytes(bytes.saturating_sub(*there));
+    let plural = if *layers == 1 { "" } else { "s" };
     let there = if *there > 0 {
         format!(", {} of {} are there", human_bytes(*there), human_bytes(*bytes))
     } else {
         String::new()
     };
-    format!(": {digest}, {layers} layers, {fetch} to fetch{there}, {compression}")
+    format!(": {digest}, {layers} layer{plural}, {fetch} to fetch{there}, {compression}")
 }
 
 /// What somebody means by a word: the engine of that name, or that and `-gpu`, else a reference.

@@ -26,6 +26,9 @@ pub(crate) struct Verify {
     /// Ask the registries what the tags stand for now; fetches nothing
     #[arg(long)]
     online: bool,
+    /// Reach all registries by plain HTTP; for some of them, `registries` of site.yaml says it
+    #[arg(long, requires = "online")]
+    no_https: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -74,15 +77,14 @@ impl Verify {
         let layout = site::open(locate::cache(context)?.root())?;
         let locked = Locked::load(&layout)?;
         let images = self.chosen(&layout, &locked)?;
-        let pinned = match self.online {
-            true => locate::declared_in(&layout)?.map(|declared| declared.images).unwrap_or_default(),
-            false => std::collections::BTreeMap::new(),
-        };
+        let declared = if self.online { locate::declared_in(&layout)? } else { None };
+        let pinned = declared.map(|declared| declared.images).unwrap_or_default();
         let is_pinned = |image: &DeclaredImage| {
             image.digest.is_some()
                 || image.reference.as_ref().is_some_and(|reference| reference.digest().is_some())
         };
         let place = self.online.then(|| place(context, &layout)).transpose()?;
+        let place = place.map(|place| place.without_https(self.no_https));
         if self.full {
             // On a login node others want to work as well.
             host::be_nice();
