@@ -77,11 +77,11 @@ pub(crate) fn verify(layout: &Layout, name: &str, own: &LockedImage, closely: Cl
         Disk::Drifted(why) => (State::Drifted, why),
         Disk::Whole => (State::Ok, String::new()),
     };
-    let mut signed = None;
+    let (mut signed, mut imported) = (None, false);
     if matches!(state, State::Ok | State::Drifted) {
         match of_file(&path, own, closely.full) {
             Ok(found) => {
-                signed = Some(found.signed);
+                (signed, imported) = (Some(found.signed), found.imported);
                 if let Some((worse, why)) = found.fault {
                     (state, detail) = (worse, why);
                 } else if state == State::Ok {
@@ -104,16 +104,18 @@ pub(crate) fn verify(layout: &Layout, name: &str, own: &LockedImage, closely: Cl
         failure: None,
     };
     if let Some(place) = closely.online {
-        verified.ask(own, place, closely.pinned);
+        verified.ask(own, place, closely.pinned, imported);
     }
     verified
 }
 
 impl Verified {
     /// Asks the registry what the tag stands for. What is wrong with the file stays the state.
-    fn ask(&mut self, own: &LockedImage, place: &Place<'_>, pinned: bool) {
+    fn ask(&mut self, own: &LockedImage, place: &Place<'_>, pinned: bool, imported: bool) {
         let answer = match (&own.reference, &own.digest) {
             _ if pinned => Err("pinned by site.yaml: nothing else is ever fetched".to_owned()),
+            // Its digest is a manifest's, and the tag may stand for an index that has it.
+            _ if imported => Err("imported: it was made of no registry's image".to_owned()),
             (Some(reference), _) if reference.digest().is_some() => {
                 Err("pinned: it has no tag that could move".to_owned())
             }
@@ -163,6 +165,8 @@ fn find(reference: &Reference, place: &Place<'_>) -> Result<Digest, Failure> {
 /// What a file says of itself.
 struct Found {
     signed: bool,
+    /// Whether its record says that it was made of no registry's image.
+    imported: bool,
     fault: Option<(State, String)>,
     remark: String,
 }
@@ -175,11 +179,15 @@ fn of_file(path: &Path, own: &LockedImage, full: bool) -> Result<Found, SifError
     let table = Sif::read(&mut &*file, file.metadata()?.len())?;
     let mut found = Found {
         signed: table.objects.iter().any(sif::Object::is_signature),
+        imported: false,
         fault: None,
         remark: String::new(),
     };
     match sif::provenance_of(file) {
-        Ok(record) => found.fault = differs(&record, own).map(|why| (State::Drifted, why)),
+        Ok(record) => {
+            found.imported = record.source.is_none();
+            found.fault = differs(&record, own).map(|why| (State::Drifted, why));
+        }
         Err(SifError::NoProvenance) => "not made by bf-admin".clone_into(&mut found.remark),
         Err(error) => found.fault = Some((State::Damaged, error.to_string())),
     }
