@@ -11,6 +11,7 @@
 mod accounting;
 mod admin;
 mod ends;
+mod images;
 mod locks;
 mod own_images;
 mod parts;
