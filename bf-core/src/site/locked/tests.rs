@@ -40,7 +40,7 @@ const FULL: &str = r#"{
   "schema": 1, "tigerflow": {"release": "r1", "lock_sha256": "00"},
   "toolkit": {"version": "1", "sha256": "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "files": [{"path": "p", "sha256": "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "bytes": 1}], "signed": true},
   "images": {"a": {"ref": "ghcr.io/o/n:1", "digest": null, "sif": "images/n_1.sif", "sha256": "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "bytes": 1,
-    "compression": "gzip", "signature": "x"}},
+    "compression": "gzip", "partition_sha256": "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "metadata_sha256": "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "signature": "x"}},
   "engines": {"e": {"version": "1", "package": "p", "sha256": ["0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"], "python": "/p", "files": [], "cuda": "13"}},
   "models": {"o/n": {"commit": "0123456789abcdef0123456789abcdef01234567", "files": [], "access": "group:games", "license": "mit"}}
 }"#;
