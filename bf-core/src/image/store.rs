@@ -118,7 +118,7 @@ pub fn publish(
     let there = whole(locked, &to, &image)?;
     let is_there = there.is_some();
     match there {
-        Some((sha256, bytes)) => (image.sha256, image.bytes) = (sha256, bytes),
+        Some((sha256, bytes)) => image = with_parts(LockedImage { sha256, bytes, ..image }, &to)?,
         None => publisher.publish(&stage.join(STAGED), &to, Content::Program)?,
     }
     let switched = link(publisher, &image)?;
