@@ -19,7 +19,7 @@ use super::line::Line;
 /// Options of whatever fetches images.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct How {
-    /// How its root filesystem is compressed: zstd[:LEVEL] or gzip[:LEVEL] [default: gzip:6]
+    /// How its root filesystem is compressed: zstd or gzip, with a level as `zstd:15` [default: gzip:6]
     #[arg(long)]
     pub(crate) compression: Option<Compression>,
     /// Threads that compress [default: one for each processor]

@@ -34,7 +34,7 @@ pub(crate) struct Import {
     /// Which image, where an archive has several: a name that it gives it, or the digest of its manifest
     #[arg(long, value_name = "NAME")]
     image: Option<String>,
-    /// How the root filesystem of what is no SIF yet is compressed: zstd[:LEVEL] or gzip[:LEVEL]
+    /// How the root filesystem of what is no SIF yet is compressed: zstd or gzip, with a level as `zstd:15`
     #[arg(long)]
     compression: Option<Compression>,
     /// Threads that compress [default: one for each processor]

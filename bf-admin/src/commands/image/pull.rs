@@ -33,7 +33,7 @@ pub(crate) struct Pull {
     /// What it is called in site.lock: the id of the engine that it is for [default: name_tag]
     #[arg(long = "as", value_name = "NAME", value_parser = name)]
     name: Option<String>,
-    /// How its root filesystem is compressed: zstd[:LEVEL] or gzip[:LEVEL]
+    /// How its root filesystem is compressed: zstd or gzip, with a level as `zstd:15`
     #[arg(long)]
     compression: Option<Compression>,
     #[command(flatten)]
