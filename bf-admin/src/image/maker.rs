@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bf_core::convert;
 use bf_core::image::{Digest, Reference};
+use bf_core::registry::Bandwidth;
 use bf_core::report::Failure;
 use bf_core::site::DeclaredRegistry;
 use bf_core::squashfs::Compression;
@@ -34,26 +35,11 @@ pub(crate) struct How {
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<NonZeroUsize>,
     /// Bytes per second that are fetched at most, as 50M
-    #[arg(long, value_name = "RATE", value_parser = rate)]
+    #[arg(long, value_name = "RATE", value_parser = Bandwidth::parse)]
     pub(crate) bwlimit: Option<u64>,
     /// Reach all registries of images by plain HTTP; for some of them, `registries` of site.yaml says it
     #[arg(long)]
     pub(crate) no_https: bool,
-}
-
-/// Reads `500K`, `50M`, `1G`, `1000000`: multiples of 1000.
-fn rate(text: &str) -> Result<u64, &'static str> {
-    const WRONG: &str = "a number of bytes per second is needed, as 500K, 50M or 1G";
-    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-    let factor: u64 = match text[digits.len()..].to_ascii_uppercase().trim_end_matches('B') {
-        "" => 1,
-        "K" => 1_000,
-        "M" => 1_000_000,
-        "G" => 1_000_000_000,
-        _ => return Err(WRONG),
-    };
-    let rate = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
-    rate.filter(|rate| *rate > 0).ok_or(WRONG)
 }
 
 /// Who is told how far it is, from whatever thread.
@@ -180,19 +166,4 @@ impl Plan<'_> {
 /// As many as this process may use.
 pub(crate) fn processors() -> NonZeroUsize {
     std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_rate_has_a_unit_of_thousands() {
-        for (text, bytes) in [("1", 1), ("500k", 500_000), ("50M", 50_000_000), ("2GB", 2_000_000_000)] {
-            assert_eq!(rate(text), Ok(bytes));
-        }
-        for wrong in ["", "M", "0", "1.5M", "5T", "-1", "5 M", "99999999999G"] {
-            assert!(rate(wrong).is_err(), "{wrong}");
-        }
-    }
 }
