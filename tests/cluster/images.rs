@@ -243,7 +243,8 @@ fn replaced_under_a_job(cluster: &Cluster) {
 
 #[test]
 fn a_running_job_keeps_its_image() {
-    replaced_under_a_job(or_skip!(Cluster::shared()));
+    // A cluster of its own: jobs of other tests may run the same image, and would keep it as well.
+    replaced_under_a_job(&or_skip!(Cluster::start_with(ClusterOptions::default())));
 }
 
 #[test]
