@@ -89,13 +89,13 @@ impl Shades {
         if self.get(ROOT).upper & OPAQUE != 0 {
             return true;
         }
-        // From the first folder on that the layer does not say to be one, there may be links.
-        let mut sure = true;
         for folder in paths.chain(paths.parent(path)) {
             let shade = self.get(folder);
             let unsaid = shade.here & (PRESENT | FOLDER) == 0;
-            sure &= shade.here & FOLDER != 0 || (lowest && unsaid);
-            if !sure && shade.upper & (FOLDER | CUT) != 0 {
+            // What the layer does not say to be a folder may be a link of a lower one. That matters only here: above this folder
+            // the ways of all layers lead to the same place, unless an upper one has something to say of those, too.
+            let may_be_link = shade.here & FOLDER == 0 && !(lowest && unsaid);
+            if may_be_link && shade.upper & (FOLDER | CUT) != 0 {
                 return false;
             }
             if shade.upper & (CUT | OPAQUE) != 0 {

@@ -162,6 +162,18 @@ fn a_hidden_file_that_a_later_link_of_its_layer_shows_is_read_again() {
 }
 
 #[test]
+fn a_layer_need_not_name_all_folders_above_what_an_upper_one_hides() {
+    let lowest = base().folder("usr/x/", 0o755).end();
+    let middle = Tar::new().folder("usr/lib/p/", 0o755).file("usr/lib/p/f", "F").folder("lib/q", 0o755);
+    let middle = middle.file("lib/q/f", "F").file("usr/lib/r", "R").end();
+    let top = Tar::new().gone("usr/lib/p").folder("lib/q", 0o755).opaque("lib/q").gone("usr/lib/r").end();
+    let (merged, memory) = merge(vec![lowest, middle, top]).unwrap();
+    let q = "/usr/lib/q folder 755";
+    assert_eq!(lines_of(&listing(&merged, &memory)), [LINK, USR, LIB, A, q, "/usr/x folder 755"]);
+    assert_eq!((merged.in_vain.files, merged.hidden.files, merged.again), (0, 3, 0));
+}
+
+#[test]
 fn what_is_hidden_is_not_passed_on() {
     let lower =
         Tar::new().file("usr/bin/x", "old").folder("opt", 0o755).file("opt/y", "gone").file("etc/z", "Z");
