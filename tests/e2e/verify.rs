@@ -128,7 +128,7 @@ fn a_dry_run_says_what_would_be_fetched_and_touches_nothing() {
     stand.site.admin(["image", "pull", &one, &two]).code(0);
     let listed = stand.site.admin(["image", "ls", "--json"]).code(0).json();
     let images = listed["images"].as_array().unwrap();
-    assert!(images.iter().all(|image| image["compressed_with"] == "gzip:6"), "{listed}");
+    assert!(images.iter().all(|image| image["compressed_with"] == "gzip:7"), "{listed}");
     assert!(images.iter().all(|image| image["made_by"].is_string()), "{listed}");
 
     // Nothing is there of that name.
@@ -146,9 +146,9 @@ fn what_was_seen_to_mount_is_how_images_are_made() {
     let probes = r#"{"schema": 1, "zstd": {"seen_at": "2026-01-01T00:00:00Z", "host": "here", "mounted": true, "runtime": null}}"#;
     fs_err::write(stand.site.cache().join("probes.json"), probes).unwrap();
     plain(&["setup"]).code(0);
-    assert_eq!(stand.verified(&["--full"], 0)["compression"], "zstd:6");
+    assert_eq!(stand.verified(&["--full"], 0)["compression"], "zstd:8");
     // An update keeps it, whatever is known by then.
     fs_err::remove_file(stand.site.cache().join("probes.json")).unwrap();
     plain(&["setup", "--update", "mine"]).code(0);
-    assert_eq!(stand.verified(&["--full"], 0)["compression"], "zstd:6");
+    assert_eq!(stand.verified(&["--full"], 0)["compression"], "zstd:8");
 }

@@ -12,9 +12,9 @@ use bf_core::squashfs::Compression;
 use super::probes::{Probes, UNTRIED, UNTRIED_ON_NODES};
 
 /// What every machine that runs containers can read.
-const EVERYWHERE: Compression = Compression::Gzip(6);
+const EVERYWHERE: Compression = Compression::GZIP;
 /// What is read several times faster, where it can be.
-const FAST: Compression = Compression::Zstd(6);
+const FAST: Compression = Compression::ZSTD;
 
 /// Where images are made.
 #[derive(Debug, Clone)]

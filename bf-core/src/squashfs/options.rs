@@ -15,10 +15,12 @@ pub enum Compression {
     Zstd(i32),
 }
 
-/// The level for a name without one, for both: beyond it time grows much faster than size shrinks.
-const DEFAULT_LEVEL: u8 = 6;
-
 impl Compression {
+    /// What `gzip` stands for: the lowest level that makes no larger file than Apptainer, which takes zlib's highest.
+    pub const GZIP: Self = Self::Gzip(7);
+    /// What `zstd` stands for: the lowest level that makes no larger file than Apptainer.
+    pub const ZSTD: Self = Self::Zstd(8);
+
     /// Whether the level is one that there is.
     pub(super) fn check(self) -> Result<(), SquashfsError> {
         match self {
@@ -38,14 +40,14 @@ impl FromStr for Compression {
             Some((name, digits))
                 if digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0') =>
             {
-                (name, digits.parse::<u8>().map_err(|_| unknown())?)
+                (name, Some(digits.parse::<u8>().map_err(|_| unknown())?))
             }
             Some(_) => return Err(unknown()),
-            None => (text, DEFAULT_LEVEL),
+            None => (text, None),
         };
         let compression = match name {
-            "gzip" => Self::Gzip(level),
-            "zstd" => Self::Zstd(i32::from(level)),
+            "gzip" => level.map_or(Self::GZIP, Self::Gzip),
+            "zstd" => level.map_or(Self::ZSTD, |level| Self::Zstd(level.into())),
             _ => return Err(unknown()),
         };
         compression.check().map_err(|_| unknown())?;
@@ -80,9 +82,9 @@ mod tests {
     #[test]
     fn compressions_are_read_and_said_alike() {
         for (text, compression) in [
-            ("gzip", Compression::Gzip(6)),
+            ("gzip", Compression::Gzip(7)),
             ("gzip:12", Compression::Gzip(12)),
-            ("zstd", Compression::Zstd(6)),
+            ("zstd", Compression::Zstd(8)),
             ("zstd:22", Compression::Zstd(22)),
         ] {
             assert_eq!(text.parse::<Compression>().unwrap(), compression);

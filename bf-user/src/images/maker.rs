@@ -19,7 +19,7 @@ use super::line::Line;
 /// Options of whatever fetches images.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct How {
-    /// How its root filesystem is compressed: zstd or gzip, with a level as `zstd:15` [default: gzip:6]
+    /// How its root filesystem is compressed: zstd or gzip, with a level as `zstd:15` [default: gzip:7]
     #[arg(long)]
     pub(crate) compression: Option<Compression>,
     /// Threads that compress [default: one for each processor]
@@ -64,7 +64,7 @@ impl How {
 
     /// Unless somebody says more, what every machine that runs containers can read.
     fn compression(&self) -> Compression {
-        self.compression.unwrap_or(Compression::Gzip(6))
+        self.compression.unwrap_or(Compression::GZIP)
     }
 }
 

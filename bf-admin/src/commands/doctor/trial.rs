@@ -41,7 +41,7 @@ impl Trial {
         // Not a secret: nobody else's output must look like it.
         let seed = format!("{} {} {}", host::name(), std::process::id(), host::now());
         let text = digest::of_bytes(seed.as_bytes());
-        let compression = Compression::Zstd(6);
+        let compression = Compression::ZSTD;
         let file = convert::create(path)?;
         let facts = facts(compression)?;
         let sif = SifWriter::new(&file, facts)?;
