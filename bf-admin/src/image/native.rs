@@ -8,7 +8,7 @@ use std::thread;
 use bf_core::convert::{self, Order, Progress, Told};
 use bf_core::image::{Digest, Reference};
 use bf_core::registry::{Bandwidth, Event, Options};
-use bf_core::report::{Exit, Failure, human_bytes};
+use bf_core::report::{Failure, human_bytes};
 use bf_core::settings::Environment;
 use bf_core::site::DeclaredRegistry;
 use bf_core::squashfs::Compression;
@@ -124,17 +124,16 @@ impl Native {
     }
 }
 
-/// What a user can do about a registry that does not speak HTTPS, which the library does not know: TLS finds another thing there.
+/// What a user can do about a registry that does not speak HTTPS, in the words of this program.
 pub(super) fn hinted(failure: Failure, reference: &Reference) -> Failure {
-    let is_no_tls = failure.code == "registry_protocol" && failure.message.contains("InvalidContentType");
-    if !is_no_tls {
+    if failure.code != "registry_no_tls" {
         return failure;
     }
     let host = reference.registry();
     let hint = format!(
         "if {host} is to be reached by plain HTTP, add --no-https, or `registries: {{\"{host}\": {{plain_http: true}}}}` to site.yaml"
     );
-    Failure { exit: Exit::Unreachable, ..failure }.with_hint(hint)
+    failure.with_hint(hint)
 }
 
 /// Tells what happens until nothing more can.

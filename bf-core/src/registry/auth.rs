@@ -7,9 +7,10 @@ use reqwest::header::HeaderValue;
 
 use super::challenge::{self, Challenge};
 use super::endpoint::Endpoint;
-use super::http::{Answer, Fault, Http};
-use super::token::{Token, bearer, fetch};
+use super::error::Fault;
+use super::token::{Token, fetch};
 use super::{Credentials, RegistryError, Secret, base64};
+use crate::web::{Answer, Http, bearer};
 
 /// What one registry was told and told us.
 #[derive(Debug, Default)]

@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use super::RegistryError;
 use super::endpoint::Endpoint;
-use super::http::{Answer, Call, Fault, Http};
-use super::retry::retry_after;
+use super::error::Fault;
+use crate::web::{Answer, Call, Http};
 
 /// Asks once, and once more if the registry wants to know who we are. The answer is a success, or `416`.
 pub(super) fn ask<'a>(
@@ -41,25 +41,22 @@ pub(super) fn ask<'a>(
 }
 
 /// What a status means.
-pub(super) fn judge<'a>(answer: Answer<'a>, endpoint: &Endpoint, what: &str) -> Result<Answer<'a>, Fault> {
+pub(super) fn judge<'a>(
+    mut answer: Answer<'a>,
+    endpoint: &Endpoint,
+    what: &str,
+) -> Result<Answer<'a>, Fault> {
     let status = answer.status();
     let number = status.as_u16();
     if status.is_success() || number == 416 {
         return Ok(answer);
     }
-    let after = answer.header("retry-after").and_then(retry_after);
-    let said = said(answer, endpoint);
+    let said = said(&mut answer, endpoint);
+    if let Some(fault) = answer.passing(&said) {
+        return Err(fault);
+    }
     let registry = endpoint.host.clone();
     Err(Fault::Final(match number {
-        429 => {
-            let reason = format!("it limits how often it is asked{}", with(&said));
-            return Err(Fault::Transient { reason, after, limited: true });
-        }
-        // 501 and 505 are about what we ask, and stay.
-        408 | 500 | 502..=504 | 506.. => {
-            let reason = format!("it answered {number}{}", with(&said));
-            return Err(Fault::Transient { reason, after, limited: false });
-        }
         401 | 403 => RegistryError::Denied {
             registry,
             repository: endpoint.repository.clone(),
@@ -87,7 +84,7 @@ struct Said {
 }
 
 /// The first error that the body speaks of, in one short piece.
-fn said(answer: Answer<'_>, endpoint: &Endpoint) -> String {
+fn said(answer: &mut Answer<'_>, endpoint: &Endpoint) -> String {
     const MAX_BODY: u64 = 64 * 1024;
     const SHOWN: usize = 200;
     // What cannot be read adds nothing to the status.
@@ -96,8 +93,4 @@ fn said(answer: Answer<'_>, endpoint: &Endpoint) -> String {
     let Some(Said { code, message }) = errors.into_iter().next() else { return String::new() };
     let text = if message.is_empty() { code } else { message };
     endpoint.auth.redacted(&text).chars().filter(|c| !c.is_control()).take(SHOWN).collect()
-}
-
-fn with(said: &str) -> String {
-    if said.is_empty() { String::new() } else { format!(": {said}") }
 }

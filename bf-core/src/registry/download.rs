@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::call::ask;
 use super::endpoint::Endpoint;
-use super::http::{Answer, Fault};
+use super::error::Fault;
 use super::{BlobStore, Event, RegistryError, Repository};
 use crate::digest::hex;
 use crate::oci::Descriptor;
@@ -176,7 +176,7 @@ impl Download<'_> {
         let mut answer = ask(&self.repository.http, endpoint, &Method::GET, url, &headers, what)?;
         let expected = match answer.status().as_u16() {
             206 => {
-                if !continues(&answer, self.done, size) {
+                if !answer.continues(self.done, size) {
                     self.restart("the registry sent another part than it was asked for")?;
                     return Err(Fault::transient("it sent another part than it was asked for"));
                 }
@@ -256,16 +256,4 @@ impl Download<'_> {
             reason,
         }
     }
-}
-
-/// Whether a part begins where we asked for it: `Content-Range: bytes 5-9/10`.
-fn continues(answer: &Answer<'_>, from: u64, size: u64) -> bool {
-    let parse = || {
-        let range = answer.header("content-range")?.trim().strip_prefix("bytes")?.trim_start();
-        let (range, total) = range.split_once('/')?;
-        let (first, _) = range.split_once('-')?;
-        let total = total.trim();
-        Some((first.trim().parse::<u64>().ok()?, if total == "*" { size } else { total.parse().ok()? }))
-    };
-    parse() == Some((from, size))
 }

@@ -10,6 +10,7 @@ use crate::host::CommandError;
 use crate::image::Digest;
 use crate::oci::OciError;
 use crate::report::{Exit, Explain};
+use crate::web::{self, WebError};
 
 /// What can go wrong. No variant holds a password, a token, or an address with a signature in it.
 #[derive(Debug, Error)]
@@ -115,6 +116,12 @@ pub enum RegistryError {
         /// Why.
         reason: String,
     },
+    /// What answers does not speak TLS.
+    #[error("{registry} does not speak HTTPS")]
+    NoTls {
+        /// The host.
+        registry: String,
+    },
     /// It sends us to where we do not go.
     #[error("{registry} sends us to where we do not go: {reason}")]
     Insecure {
@@ -170,6 +177,39 @@ fn with(said: &str) -> String {
     if said.is_empty() { String::new() } else { format!(": {said}") }
 }
 
+impl From<WebError> for RegistryError {
+    fn from(error: WebError) -> Self {
+        match error {
+            WebError::Client { host, reason } => Self::Client { registry: host, reason },
+            WebError::Certificate { host, reason } => Self::Certificate { registry: host, reason },
+            WebError::NoTls { host } => Self::NoTls { registry: host },
+            WebError::Insecure { host, reason } => Self::Insecure { registry: host, reason },
+            WebError::Protocol { host, reason } => Self::Protocol { registry: host, reason },
+            WebError::Unreachable { host, what, reason, tries } => {
+                Self::Unreachable { registry: host, what, reason, tries }
+            }
+            WebError::Limited { host, what, waited } => Self::Limited { registry: host, what, waited },
+            WebError::Cancelled => Self::Cancelled,
+            WebError::Io(error) => Self::Io(error),
+        }
+    }
+}
+
+/// Why a request to a registry failed.
+pub(super) type Fault = web::Fault<RegistryError>;
+
+impl<E: Into<RegistryError>> From<E> for Fault {
+    fn from(error: E) -> Self {
+        Self::Final(error.into())
+    }
+}
+
+impl From<web::Fault<WebError>> for Fault {
+    fn from(fault: web::Fault<WebError>) -> Self {
+        fault.map(RegistryError::from)
+    }
+}
+
 impl Explain for RegistryError {
     fn code(&self) -> &'static str {
         match self {
@@ -183,6 +223,7 @@ impl Explain for RegistryError {
             Self::Unreachable { .. } => "registry_unreachable",
             Self::Limited { .. } => "registry_limited",
             Self::Certificate { .. } => "registry_certificate",
+            Self::NoTls { .. } => "registry_no_tls",
             Self::Insecure { .. } => "registry_insecure",
             Self::Protocol { .. } => "registry_protocol",
             Self::WrongContent { .. } => "content_damaged",
@@ -223,7 +264,10 @@ impl Explain for RegistryError {
             Self::Address { .. } => Exit::Usage,
             Self::Denied { .. } => Exit::Permission,
             Self::NotFound { .. } => Exit::NotFound,
-            Self::Unreachable { .. } | Self::Client { .. } | Self::Certificate { .. } => Exit::Unreachable,
+            Self::Unreachable { .. }
+            | Self::Client { .. }
+            | Self::Certificate { .. }
+            | Self::NoTls { .. } => Exit::Unreachable,
             Self::Limited { .. } | Self::Busy { .. } => Exit::Busy,
             Self::Refused { .. } | Self::Cancelled | Self::NotFetched { .. } => Exit::Failed,
             Self::CredentialFile { .. }

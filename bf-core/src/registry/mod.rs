@@ -5,15 +5,11 @@
 //!
 //! What is checked: every blob, and every manifest that was asked for by its digest, hashes to that digest, whoever sent it. A tag
 //! is the word of who answered: of the registry, or of the mirror that was asked first.
-//!
-//! Who is trusted: https, with the certificate authorities of this machine; `SSL_CERT_FILE` (a file) and `SSL_CERT_DIR` (folders)
-//! are read in their place if they are set. Authorities that a caller names come on top.
 
 mod auth;
 mod base64;
 mod blobs;
 mod call;
-mod cancel;
 mod challenge;
 mod credentials;
 mod download;
@@ -23,28 +19,21 @@ mod event;
 mod fetcher;
 mod growing;
 mod helper;
-mod http;
-mod limit;
 mod options;
 mod repository;
-mod retry;
-mod secret;
 mod source;
-#[cfg(test)]
-mod testing;
 #[cfg(test)]
 mod tests;
 mod token;
 
 pub use blobs::BlobStore;
-pub use cancel::Cancel;
 pub use credentials::Credentials;
 pub use error::RegistryError;
 pub use event::{Event, Progress, silent};
 pub use fetcher::Fetcher;
 pub use growing::BlobReader;
-pub use limit::Bandwidth;
-pub use options::{Limits, Options};
+pub use options::Options;
 pub use repository::{Fetched, Repository};
-pub use secret::Secret;
 pub use source::RegistrySource;
+
+pub use crate::web::{Bandwidth, Cancel, Limits, Secret};

@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::{Bandwidth, Cancel, Progress, silent};
+use super::{Bandwidth, Cancel, Limits, Progress, silent};
 use crate::settings::Environment;
 
 /// What a caller decides.
@@ -41,36 +40,6 @@ impl Options {
             bandwidth: Arc::new(Bandwidth::new(0)),
             progress: silent(),
             cancel: Cancel::default(),
-        }
-    }
-}
-
-/// When to give up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Until there is a connection.
-    pub connect: Duration,
-    /// Without a byte.
-    pub stall: Duration,
-    /// Tries without progress.
-    pub tries: u32,
-    /// The first pause between tries; each further one is twice as long.
-    pub pause: Duration,
-    /// The longest pause, whatever the registry asks for.
-    pub longest_pause: Duration,
-    /// Blobs that load at once.
-    pub at_once: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(30),
-            stall: Duration::from_mins(1),
-            tries: 6,
-            pause: Duration::from_millis(500),
-            longest_pause: Duration::from_mins(5),
-            at_once: 4,
         }
     }
 }

@@ -7,12 +7,12 @@ use reqwest::{Method, Url};
 
 use super::call::ask;
 use super::endpoint::Endpoint;
-use super::http::{Answer, Fault, Http};
-use super::retry::Retry;
+use super::error::Fault;
 use super::{Event, Limits, Options, RegistryError};
 use crate::digest;
 use crate::image::{Digest, Reference};
 use crate::oci::{Descriptor, Document, MAX_MANIFEST, OciError, Platform, media};
+use crate::web::{Answer, Http, Retry, Setup};
 
 /// Tries at a mirror: there is another one to ask.
 const MIRROR_TRIES: u32 = 2;
@@ -48,7 +48,15 @@ impl Repository {
             .map(|mirror| Endpoint::of_mirror(mirror, reference, &options))
             .collect::<Result<Vec<_>, _>>()?;
         endpoints.push(Endpoint::of_registry(reference, &options)?);
-        let http = Http::new(reference.registry(), &options)?;
+        let http = Http::new(&Setup {
+            host: reference.registry(),
+            plain: !options.https,
+            environment: &options.environment,
+            authorities: &options.authorities,
+            limits: options.limits,
+            cancel: &options.cancel,
+            threads: 1,
+        })?;
         Ok(Self { reference: reference.clone(), http, endpoints: Arc::new(endpoints), options })
     }
 
@@ -136,7 +144,7 @@ impl Repository {
     ) -> Result<Fetched, RegistryError> {
         let url = endpoint.manifest(name)?;
         retry.run(|| {
-            let answer = ask(&self.http, endpoint, &Method::GET, &url, &accepted(), what)?;
+            let mut answer = ask(&self.http, endpoint, &Method::GET, &url, &accepted(), what)?;
             let said = said_digest(&answer);
             let media_type = answer.header("content-type").map(str::to_owned);
             let bytes = answer.bytes(MAX_MANIFEST)?.ok_or_else(|| OciError::TooLarge {
@@ -176,7 +184,10 @@ impl Repository {
         for endpoint in endpoints {
             let tries = if endpoint.is_mirror { MIRROR_TRIES } else { u32::MAX };
             let limits = Limits { tries: self.options.limits.tries.min(tries), ..self.options.limits };
-            let mut retry = Retry::new(&self.http, limits, &self.options.progress, &endpoint.host, what);
+            let told = |wait, reason| {
+                (self.options.progress)(Event::Waiting { registry: endpoint.host.clone(), wait, reason });
+            };
+            let mut retry = Retry::new(&self.http, limits, &told, &endpoint.host, what);
             match work(endpoint, &mut retry) {
                 Ok(done) => return Ok(done),
                 // Not about who was asked: another one would not help.

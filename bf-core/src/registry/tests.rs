@@ -2,18 +2,37 @@
 
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::testing::{Asked, Reply, Server, options, part, reply};
 use super::*;
 use crate::digest::of_bytes;
 use crate::image::{Digest, Reference};
 use crate::oci::{Descriptor, OciError, Platform, Source, media};
 use crate::report::{Exit, Explain};
+use crate::settings::Environment;
+use crate::web::testing::{Asked, Reply, Server, part, reply};
 
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+
+/// Options for such a server, and what they are told.
+pub(crate) fn options(environment: &[(&str, &str)]) -> (Options, Arc<Mutex<Vec<Event>>>) {
+    let values = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&events);
+    let mut options = Options::new(Environment::of(values));
+    options.https = false;
+    options.limits = Limits {
+        stall: Duration::from_millis(700),
+        tries: 4,
+        pause: Duration::from_millis(2),
+        longest_pause: Duration::from_millis(50),
+        ..Limits::default()
+    };
+    options.progress = Arc::new(move |event| told.lock().unwrap().push(event));
+    (options, events)
+}
 
 fn digest(bytes: &[u8]) -> Digest {
     format!("sha256:{}", of_bytes(bytes)).parse().unwrap()
@@ -570,10 +589,8 @@ fn the_bandwidth_is_shared() {
     assert!(begun.elapsed() > Duration::from_millis(600), "{:?}", begun.elapsed());
 }
 
-fn environment(values: &[(&str, &str)]) -> crate::settings::Environment {
-    crate::settings::Environment::of(
-        values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
-    )
+fn environment(values: &[(&str, &str)]) -> Environment {
+    Environment::of(values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
 }
 
 #[test]
@@ -660,7 +677,7 @@ fn who_does_not_speak_tls_is_not_asked_again() {
     options.https = true;
     let reference: Reference = format!("{address}/org/name:tag").parse().unwrap();
     let error = Repository::new(&reference, options).unwrap().manifest().unwrap_err();
-    assert!(matches!(error, RegistryError::Protocol { .. }), "{error}");
+    assert!(matches!(error, RegistryError::NoTls { .. }), "{error}");
     assert!(events.lock().unwrap().is_empty());
     server.join().unwrap();
 }

@@ -5,7 +5,6 @@
 
 use std::time::{Duration, Instant};
 
-use reqwest::header::HeaderValue;
 use reqwest::{Method, Url};
 use serde::Deserialize;
 
@@ -13,8 +12,9 @@ use super::auth::basic;
 use super::call::judge;
 use super::challenge::Challenge;
 use super::endpoint::Endpoint;
-use super::http::{Call, Fault, Http};
+use super::error::Fault;
 use super::{Credentials, RegistryError, Secret};
+use crate::web::{Call, Http};
 
 /// A token, and until when it is good.
 #[derive(Debug, Clone)]
@@ -94,7 +94,7 @@ pub(super) fn fetch(
         }
     }
     let answer = http.send(&endpoint.host, &call)?;
-    let answer = judge(answer, endpoint, "a token")?;
+    let mut answer = judge(answer, endpoint, "a token")?;
     let bytes = answer.bytes(MAX_ANSWER)?.ok_or_else(|| protocol("the token is too long"))?;
     // Not what the parser says: it could quote the token.
     let given: Given =
@@ -113,11 +113,4 @@ fn scope(challenge: &Challenge, endpoint: &Endpoint) -> String {
         scope.starts_with("repository:") && scope.ends_with(":pull") && !scope.contains(' ')
     };
     named.filter(reads).cloned().unwrap_or_else(|| format!("repository:{}:pull", endpoint.repository))
-}
-
-/// How a token is sent.
-pub(super) fn bearer(token: &Secret) -> Option<HeaderValue> {
-    let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose())).ok()?;
-    value.set_sensitive(true);
-    Some(value)
 }

@@ -43,8 +43,7 @@ pub(super) struct Maker<'a> {
 impl<'a> Maker<'a> {
     /// Asks the registry what `reference` stands for.
     pub(super) fn find(reference: &Reference, how: &'a How, line: Line) -> Result<Self, Failure> {
-        let found =
-            convert::find(reference, &how.options()).map_err(|failure| hinted(failure, (reference, how)))?;
+        let found = convert::find(reference, &how.options()).map_err(|failure| hinted(failure, reference))?;
         Ok(Self { found, how, line })
     }
 
@@ -88,7 +87,7 @@ impl Make for Maker<'_> {
         let line = self.line.clone();
         let tell: Arc<dyn Fn(Told) + Send + Sync> = Arc::new(move |told| line.tell(told));
         convert::pull(&self.found, &file, downloads, &order, self.how.options(), &fits, &tell)
-            .map_err(|failure| hinted(failure, (&name, self.how)))?;
+            .map_err(|failure| hinted(failure, &name))?;
         Ok(Some(self.found.digest.clone()))
     }
 }
@@ -105,9 +104,9 @@ fn fits(folder: &Path, needed: u64, name: &Reference) -> Result<(), Failure> {
     Err(Failure::new(Exit::CannotCreate, "no_space", message))
 }
 
-/// What a user can do about a registry that does not speak HTTPS, which the library does not know.
-fn hinted(failure: Failure, (reference, how): (&Reference, &How)) -> Failure {
-    if failure.code != "registry_protocol" || failure.hint.is_some() || how.no_https {
+/// What a user can do about a registry that does not speak HTTPS, in the words of this program.
+fn hinted(failure: Failure, reference: &Reference) -> Failure {
+    if failure.code != "registry_no_tls" {
         return failure;
     }
     let hint = format!("if {} is to be reached by plain HTTP, add --no-https", reference.registry());

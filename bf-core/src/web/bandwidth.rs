@@ -41,7 +41,7 @@ impl Bandwidth {
     }
 
     /// Takes bytes that have come: the pause before the next ones may be read.
-    pub(super) fn take(&self, bytes: u64) -> Duration {
+    pub(crate) fn take(&self, bytes: u64) -> Duration {
         if self.rate == 0 {
             return Duration::ZERO;
         }

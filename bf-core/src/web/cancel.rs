@@ -49,7 +49,7 @@ impl Cancel {
         part
     }
 
-    pub(super) async fn cancelled(&self) {
+    pub(crate) async fn cancelled(&self) {
         // The sender is held by us, so this only ends when it is set.
         let _ = self.flag.set.subscribe().wait_for(|set| *set).await;
     }

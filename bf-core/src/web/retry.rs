@@ -1,61 +1,66 @@
-//! When to try again: pauses that double, with some chance in them, and what registries ask for.
+//! When to try again: pauses that double, with some chance in them, and what the other side asks for.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::http::{Fault, Http};
-use super::{Event, Limits, Progress, RegistryError};
+use reqwest::header::HeaderValue;
+
+use super::{Fault, Http, Limits, Secret, WebError};
 
 /// Tries of one thing at one host.
-pub(super) struct Retry<'a> {
-    pub(super) http: &'a Http,
-    pub(super) limits: Limits,
-    pub(super) progress: &'a Progress,
-    pub(super) registry: &'a str,
-    pub(super) what: &'a str,
+pub(crate) struct Retry<'a> {
+    http: &'a Http,
+    limits: Limits,
+    /// Told how long it waits, and why.
+    told: &'a dyn Fn(Duration, String),
+    host: &'a str,
+    what: &'a str,
     tries: u32,
     waited: Duration,
 }
 
 impl<'a> Retry<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         http: &'a Http,
         limits: Limits,
-        progress: &'a Progress,
-        registry: &'a str,
+        told: &'a dyn Fn(Duration, String),
+        host: &'a str,
         what: &'a str,
     ) -> Self {
-        Self { http, limits, progress, registry, what, tries: 0, waited: Duration::ZERO }
+        Self { http, limits, told, host, what, tries: 0, waited: Duration::ZERO }
     }
 
     /// Some of it came: all tries are there again.
-    pub(super) fn progressed(&mut self) {
+    pub(crate) fn progressed(&mut self) {
         self.tries = 0;
     }
 
     /// Waits until the next try; the error, if there is none.
-    pub(super) fn wait(&mut self, fault: Fault) -> Result<(), RegistryError> {
+    pub(crate) fn wait<E: From<WebError>>(&mut self, fault: Fault<E>) -> Result<(), E> {
         let (reason, after, limited) = match fault {
             Fault::Final(error) => return Err(error),
             Fault::Transient { reason, after, limited } => (reason, after, limited),
         };
         self.tries += 1;
         if self.tries >= self.limits.tries {
-            let (registry, what) = (self.registry.to_owned(), self.what.to_owned());
-            return Err(if limited {
-                RegistryError::Limited { registry, what, waited: self.waited }
+            let (host, what) = (self.host.to_owned(), self.what.to_owned());
+            return Err(E::from(if limited {
+                WebError::Limited { host, what, waited: self.waited }
             } else {
-                RegistryError::Unreachable { registry, what, reason, tries: self.tries }
-            });
+                WebError::Unreachable { host, what, reason, tries: self.tries }
+            }));
         }
         let doubled = self.limits.pause.saturating_mul(1 << (self.tries - 1).min(16));
         let wait = after.unwrap_or_else(|| jittered(doubled)).min(self.limits.longest_pause);
-        (self.progress)(Event::Waiting { registry: self.registry.to_owned(), wait, reason });
+        (self.told)(wait, reason);
         self.waited = self.waited.saturating_add(wait);
-        self.http.sleep(wait)
+        Ok(self.http.sleep(wait)?)
     }
 
     /// Does something until it succeeds or there is no point in it.
-    pub(super) fn run<T>(&mut self, mut work: impl FnMut() -> Result<T, Fault>) -> Result<T, RegistryError> {
+    pub(crate) fn run<T, E: From<WebError>>(
+        &mut self,
+        mut work: impl FnMut() -> Result<T, Fault<E>>,
+    ) -> Result<T, E> {
         loop {
             match work() {
                 Ok(done) => return Ok(done),
@@ -63,6 +68,13 @@ impl<'a> Retry<'a> {
             }
         }
     }
+}
+
+/// How a token is sent.
+pub(crate) fn bearer(token: &Secret) -> Option<HeaderValue> {
+    let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose())).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 /// Between half of it and all of it, so that a hundred jobs do not come back at once.
@@ -84,17 +96,26 @@ pub(super) fn retry_after(header: &str) -> Option<Duration> {
     Some(Duration::from_secs(seconds).saturating_sub(now))
 }
 
+/// `RateLimit: "api";r=0;t=55`: the seconds until there are requests again (draft-ietf-httpapi-ratelimit-headers).
+pub(super) fn rate_limit(header: &str) -> Option<Duration> {
+    let mut parts = header.split([';', ',']).map(str::trim);
+    let seconds = parts.find_map(|part| part.strip_prefix("t=")?.trim().parse().ok())?;
+    Some(Duration::from_secs(seconds))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_registry_says_seconds_or_a_date() {
+    fn a_host_says_seconds_or_a_date() {
         assert_eq!(retry_after(" 120 "), Some(Duration::from_mins(2)));
         assert_eq!(retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
         let far = retry_after("Fri, 31 Dec 2100 23:59:59 GMT").unwrap();
         assert!(far > Duration::from_secs(1_000_000_000), "{far:?}");
         assert_eq!(retry_after("soon"), None);
+        assert_eq!(rate_limit("\"resolvers\";r=0;t=55"), Some(Duration::from_secs(55)));
+        assert_eq!(rate_limit("limit=3"), None);
     }
 
     #[test]

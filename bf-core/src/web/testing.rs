@@ -1,4 +1,4 @@
-//! A small registry for faults: what a test says is what it answers, one request per connection.
+//! A small server for faults: what a test says is what it answers, one request per connection.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -8,79 +8,76 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::{Event, Limits, Options};
-use crate::settings::Environment;
-
 #[derive(Debug, Clone)]
-pub(super) struct Asked {
-    pub(super) method: String,
+pub(crate) struct Asked {
+    pub(crate) method: String,
     /// With its query.
-    pub(super) path: String,
+    pub(crate) path: String,
     /// By their names in lower case.
-    pub(super) headers: BTreeMap<String, String>,
-    pub(super) body: String,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: String,
 }
 
 impl Asked {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
     }
 
     /// Where its `Range` begins.
-    pub(super) fn from(&self) -> Option<usize> {
+    pub(crate) fn from(&self) -> Option<usize> {
         self.header("range")?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
     }
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Reply {
-    pub(super) status: u16,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
     /// Bytes of the body after which it stops to answer.
-    pub(super) cut: Option<usize>,
+    pub(crate) cut: Option<usize>,
     /// How long the connection stays open then.
-    pub(super) hang: Duration,
+    pub(crate) hang: Duration,
 }
 
-pub(super) fn reply(status: u16, body: impl AsRef<[u8]>) -> Reply {
+pub(crate) fn reply(status: u16, body: impl AsRef<[u8]>) -> Reply {
     let body = body.as_ref().to_vec();
     let headers = vec![("Content-Length".to_owned(), body.len().to_string())];
     Reply { status, headers, body, cut: None, hang: Duration::ZERO }
 }
 
 impl Reply {
-    pub(super) fn with(mut self, name: &str, value: impl std::fmt::Display) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: impl std::fmt::Display) -> Self {
         self.headers.push((name.to_owned(), value.to_string()));
         self
     }
 
-    pub(super) fn cut(mut self, at: usize) -> Self {
+    pub(crate) fn cut(mut self, at: usize) -> Self {
         self.cut = Some(at);
         self
     }
 
-    pub(super) fn hang(mut self, time: Duration) -> Self {
+    pub(crate) fn hang(mut self, time: Duration) -> Self {
         self.hang = time;
         self
     }
 }
 
-/// The rest of a body from a place on, as a registry that can resume gives it.
-pub(super) fn part(body: &[u8], from: usize) -> Reply {
+/// The rest of a body from a place on, as who can resume gives it.
+pub(crate) fn part(body: &[u8], from: usize) -> Reply {
     let range = format!("bytes {from}-{}/{}", body.len() - 1, body.len());
     reply(206, &body[from..]).with("Content-Range", range)
 }
 
-pub(super) struct Server {
-    pub(super) address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
     asked: Arc<Mutex<Vec<Asked>>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Server {
-    pub(super) fn start(answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (asked, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
@@ -97,11 +94,11 @@ impl Server {
         Self { address, asked, stop, thread: Some(thread) }
     }
 
-    pub(super) fn host(&self) -> String {
+    pub(crate) fn host(&self) -> String {
         self.address.to_string()
     }
 
-    pub(super) fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }
 }
@@ -146,22 +143,4 @@ fn serve(mut stream: TcpStream, log: &Mutex<Vec<Asked>>, answer: &dyn Fn(&Asked)
     }
     let _ = stream.flush();
     thread::sleep(reply.hang);
-}
-
-/// Options for such a server, and what they are told.
-pub(super) fn options(environment: &[(&str, &str)]) -> (Options, Arc<Mutex<Vec<Event>>>) {
-    let values = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    let events = Arc::new(Mutex::new(Vec::new()));
-    let told = Arc::clone(&events);
-    let mut options = Options::new(Environment::of(values));
-    options.https = false;
-    options.limits = Limits {
-        stall: Duration::from_millis(700),
-        tries: 4,
-        pause: Duration::from_millis(2),
-        longest_pause: Duration::from_millis(50),
-        ..Limits::default()
-    };
-    options.progress = Arc::new(move |event| told.lock().unwrap().push(event));
-    (options, events)
 }

@@ -1,0 +1,33 @@
+//! When to give up.
+
+use std::time::Duration;
+
+/// Limits of time and number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Until there is a connection.
+    pub connect: Duration,
+    /// Without a byte.
+    pub stall: Duration,
+    /// Tries without progress.
+    pub tries: u32,
+    /// The first pause between tries; each further one is twice as long.
+    pub pause: Duration,
+    /// The longest pause, whatever the other side asks for.
+    pub longest_pause: Duration,
+    /// Files that load at once.
+    pub at_once: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(30),
+            stall: Duration::from_mins(1),
+            tries: 6,
+            pause: Duration::from_millis(500),
+            longest_pause: Duration::from_mins(5),
+            at_once: 4,
+        }
+    }
+}
