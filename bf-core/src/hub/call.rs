@@ -93,26 +93,25 @@ impl Hub {
             return Ok(answer);
         }
         let code = answer.header("x-error-code").unwrap_or_default().to_owned();
-        // It says so about what it refuses itself. Who it sent us to may only find that we come too late.
-        let is_elsewhere =
-            code.is_empty() && answer.url() != asked && !self.options.endpoint.is_at(answer.url());
         let said = self.said(&mut answer);
         if let Some(fault) = answer.passing(&said) {
             return Err(fault);
         }
         if let Wanted::File(listing, file) = wanted
-            && file.bytes > XET_ONLY
-            && !matches!(code.as_str(), "GatedRepo" | "RepoNotFound" | "RevisionNotFound" | "EntryNotFound")
-            && !matches!(status, 401 | 404)
+            && code.is_empty()
         {
-            let (host, repo, path) = (self.host.clone(), listing.id.to_string(), file.path.clone());
-            return Err(HubError::NeedsXet { host, repo, path, bytes: file.bytes }.into());
-        }
-        if is_elsewhere {
-            let place = answer.url().host_str().unwrap_or("nowhere");
-            return Err(Fault::transient(format!(
-                "{place} answered {status}, where there should be content"
-            )));
+            let is_large = file.bytes > XET_ONLY;
+            // The Hub gives a code to what it refuses. Who it sent us to may only find that we come too late.
+            if answer.url() != asked {
+                let place = answer.url().host_str().unwrap_or("nowhere");
+                let xet = if is_large { "; files above 50 GB may need Xet" } else { "" };
+                let reason = format!("{place} answered {status}, where there should be content{xet}");
+                return Err(Fault::transient(reason));
+            }
+            if is_large && !matches!(status, 401 | 404) {
+                let (host, repo, path) = (self.host.clone(), listing.id.to_string(), file.path.clone());
+                return Err(HubError::NeedsXet { host, repo, path, bytes: file.bytes }.into());
+            }
         }
         Err(self.refusal(status, &code, said, wanted).into())
     }
@@ -138,12 +137,11 @@ impl Hub {
             (403, ..) if said.to_ascii_lowercase().contains("disabled") => {
                 HubError::Disabled { host, repo, said }
             }
-            (401, "RepoNotFound", _) => HubError::NotFound { host, repo, with_token },
-            (401, ..) if with_token => HubError::BadToken { host, said },
-            (401, ..) => HubError::NotFound { host, repo, with_token },
-            (404 | 410, "RepoNotFound", _) => HubError::NotFound { host, repo, with_token },
-            (404 | 410, _, Wanted::File(_, file)) => HubError::NoFile { host, repo, path: file.path.clone() },
-            (404 | 410, _, Wanted::Model(..)) => HubError::NotFound { host, repo, with_token },
+            (401, code, _) if with_token && code != "RepoNotFound" => HubError::BadToken { host, said },
+            (404 | 410, code, Wanted::File(_, file)) if code != "RepoNotFound" => {
+                HubError::NoFile { host, repo, path: file.path.clone() }
+            }
+            (401 | 404 | 410, ..) => HubError::NotFound { host, repo, with_token },
             _ => HubError::Refused { host, what: wanted.what(), status, said },
         }
     }

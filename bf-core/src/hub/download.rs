@@ -81,15 +81,13 @@ impl<'a> Download<'a> {
             fs_err::rename(&complete, &partial)?;
         }
         let out = spans::open(&partial)?;
-        let mut length = out.metadata()?.len();
+        let length = out.metadata()?.len();
         let mut spans =
             Spans::load(&store.join(format!("{name}.ranges")), file.bytes, length.min(file.bytes))?;
         if length > file.bytes {
             out.set_len(0)?;
             spans.clear()?;
-            length = 0;
         }
-        let _ = length;
         let done = spans.done();
         Ok(Self {
             hub,
@@ -140,9 +138,10 @@ impl<'a> Download<'a> {
     pub(super) fn claim(&self, shares: Shares) -> io::Result<Option<Claim>> {
         let time = self.time.read().unwrap_or_else(PoisonError::into_inner);
         let mut spans = self.spans();
-        let most = match self.is_indivisible.load(Ordering::Relaxed) {
-            true => u64::MAX,
-            false => shares.take(self.file.bytes, spans.unclaimed()),
+        let most = if self.is_indivisible.load(Ordering::Relaxed) {
+            u64::MAX
+        } else {
+            shares.take(self.file.bytes, spans.unclaimed())
         };
         let claimed = spans.claim(most)?;
         Ok(claimed.map(|(start, end)| Claim { start, at: start, end, time: *time }))

@@ -18,6 +18,7 @@ impl Hub {
         }
         let url = self.options.endpoint.file(&listing.id, &listing.commit, path);
         let wanted = Wanted::File(listing, file);
+        let mut was_wrong = false;
         self.trying(&wanted.what(), |_| {
             let mut answer = self.ask(&url, None, wanted)?;
             let Some(bytes) = answer.bytes(file.bytes)? else {
@@ -36,7 +37,10 @@ impl Hub {
             hash.update(&bytes);
             match hash.verdict(file) {
                 Ok(_) => Ok(bytes),
-                Err(reason) => Err(self.wrong(listing, file, reason).into()),
+                Err(reason) if std::mem::replace(&mut was_wrong, true) => {
+                    Err(self.wrong(listing, file, reason).into())
+                }
+                Err(reason) => Err(Fault::transient(reason)),
             }
         })
     }
@@ -72,13 +76,14 @@ impl Hub {
         })
     }
 
-    /// Asks for one byte of a file, if the model is gated: whether its files are given to us is not seen from the listing.
+    /// Asks for one byte of the largest file, if the model is gated: whether it is given to us is not seen from the listing, and
+    /// small files may be given to all.
     ///
     /// # Errors
     /// [`HubError::Gated`] names the page where access is asked for.
     pub fn check_access(&self, listing: &Listing) -> Result<(), HubError> {
         let files = listing.files.iter().filter(|file| listing.gated && file.bytes > 0);
-        match files.min_by_key(|file| file.bytes) {
+        match files.max_by_key(|file| file.bytes) {
             Some(file) => self.head(listing, &file.path, 1).map(drop),
             None => Ok(()),
         }
