@@ -23,6 +23,7 @@ mod locked;
 mod own_images;
 mod parallel;
 mod refusals;
+mod registries;
 mod resume;
 mod rules;
 mod secrets;

@@ -124,8 +124,15 @@ impl Native {
     }
 }
 
-/// What a user can do about a registry that does not speak HTTPS, in the words of this program.
+/// What a site can say of a registry, which the library does not know: that it does not speak HTTPS, or who vouches for it.
 pub(super) fn hinted(failure: Failure, reference: &Reference) -> Failure {
+    if failure.code == "registry_certificate" {
+        let host = reference.registry();
+        let hint = format!(
+            "if its certificate is of an authority of the site's, say so in site.yaml: `registries: {{\"{host}\": {{ca: /path/to/ca.pem}}}}`"
+        );
+        return failure.with_hint(hint);
+    }
     if failure.code != "registry_no_tls" {
         return failure;
     }

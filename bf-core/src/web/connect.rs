@@ -72,6 +72,10 @@ impl Setup<'_> {
             let found = Certificate::from_pem_bundle(&fs_err::read(path)?).map_err(|error| {
                 self.failed(format!("{} has no certificates: {}", path.display(), cause_of(error)))
             })?;
+            // A file without any would be taken for one that vouches for nobody, and the registry would get the blame.
+            if found.is_empty() {
+                return Err(self.failed(format!("{} has no certificates", path.display())));
+            }
             certificates.extend(found);
         }
         Ok(builder.tls_certs_merge(certificates))

@@ -24,10 +24,23 @@ pub struct Program {
     umask: Option<u32>,
     user: Option<u32>,
     address_space: Option<u64>,
+    /// Where the most memory that it had is written, in kB.
+    measure: Option<PathBuf>,
     limit: Duration,
     /// What runs it elsewhere: the command that the rest is given to.
     within: Vec<OsString>,
 }
+
+/// Runs the rest, and writes what it and all that it waited for had resident at most into the file that is named first.
+const MEASURE: &str = "
+import os, sys
+child = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
+_, status, usage = os.wait4(child, 0)
+with open(sys.argv[1], 'w') as file:
+    file.write(str(usage.ru_maxrss))
+code = os.waitstatus_to_exitcode(status)
+sys.exit(code if code >= 0 else 128 - code)
+";
 
 /// How it ended and what it said.
 #[derive(Debug, Clone)]
@@ -71,6 +84,7 @@ impl Program {
             umask: None,
             user: None,
             address_space: None,
+            measure: None,
             limit: PATIENCE,
             within: within.into_iter().map(|word| word.as_ref().to_owned()).collect(),
         }
@@ -158,6 +172,9 @@ impl Program {
         if let Some(bytes) = self.address_space {
             words.extend(["prlimit".into(), format!("--as={bytes}").into()]);
         }
+        if let Some(file) = &self.measure {
+            words.extend(["python3".into(), "-c".into(), MEASURE.into(), file.into()]);
+        }
         words.push(self.path.clone().into());
         words.extend(self.arguments.iter().cloned());
         let mut command = Command::new(&words[0]);
@@ -211,6 +228,16 @@ impl Program {
         let outcome = Outcome { command: self.line(), exit, stdout, stderr, took: begun.elapsed() };
         assert!(!outcome.stderr.contains("panicked"), "{outcome}");
         outcome
+    }
+
+    /// Runs it to its end, and says what it had resident at most, in bytes. Not elsewhere, but here.
+    pub fn measured(&self) -> (Outcome, u64) {
+        let file = tempfile::NamedTempFile::new_in("/var/tmp").expect("a file");
+        let measured = Self { measure: Some(file.path().to_owned()), ..self.clone() };
+        let outcome = measured.run();
+        let said = fs_err::read_to_string(file.path()).expect("what was measured");
+        let kilobytes: u64 = said.parse().unwrap_or_else(|_| panic!("not measured ({said}): {outcome}"));
+        (outcome, kilobytes * 1024)
     }
 
     /// Runs it and expects this exit code.

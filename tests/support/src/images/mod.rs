@@ -2,6 +2,7 @@
 //! amount to, computed by a plain model that knows nothing of the converter, real registries to serve them, and a comparison that
 //! reads a SIF back with the kernel.
 
+mod authority;
 mod compare;
 mod content;
 mod features;
@@ -18,6 +19,7 @@ mod root;
 mod tar;
 mod tree;
 
+pub use authority::Authority;
 pub use compare::{Allowed, Comparison, Owners};
 pub use content::Content;
 pub use features::{Hard, features, small};

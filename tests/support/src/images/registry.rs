@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use serde_json::Value;
+
+use super::authority::Authority;
 use super::root::ToolRoot;
 use crate::eventually;
 use crate::program::Outcome;
@@ -53,8 +56,17 @@ rm -rf --one-file-system "$folder"
 "#;
 
 impl Registry {
-    /// Starts one, open to all or only to an account.
+    /// Starts one, open to all or only to an account, that speaks plain HTTP.
     pub fn start(root: &ToolRoot, account: Option<Account>) -> Self {
+        Self::start_with(root, account, None)
+    }
+
+    /// Starts one that speaks HTTPS, with a certificate of this authority.
+    pub fn secure(root: &ToolRoot, authority: &Authority) -> Self {
+        Self::start_with(root, None, Some(authority))
+    }
+
+    fn start_with(root: &ToolRoot, account: Option<Account>, authority: Option<&Authority>) -> Self {
         let made = tempfile::Builder::new().prefix("bft-registry-").tempdir_in("/var/tmp");
         let folder = made.expect("a folder").keep();
         // Between this and its start the port is anybody's; the system gives out others meanwhile.
@@ -62,8 +74,12 @@ impl Registry {
         let address = free.local_addr().expect("its address");
         drop(free);
         let place = folder.display();
+        let tls = authority.map_or_else(String::new, |authority| {
+            let (certificate, key) = authority.certify(&folder);
+            format!(", tls: {{certificate: {}, key: {}}}", certificate.display(), key.display())
+        });
         let mut yaml = format!(
-            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {place}/data}}}}\nhttp: {{addr: '{address}'}}\n"
+            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {place}/data}}}}\nhttp: {{addr: '{address}'{tls}}}\n"
         );
         if let Some(account) = account {
             let line = format!("{}:{}\n", account.user, account.hash);
@@ -94,19 +110,27 @@ impl Registry {
 
     /// Has skopeo copy `source` (as `oci:/srv/layout:tag`, with `srv` as `/srv`) to `name`, as it is, all platforms of an index.
     pub fn push(&self, srv: &Path, source: &str, name: &str) -> Outcome {
+        self.copy(srv, &["--preserve-digests", source], name)
+    }
+
+    /// As `push`, but with manifests and lists as Docker wrote them before there was a standard.
+    pub fn push_as_docker(&self, srv: &Path, source: &str, name: &str) -> Outcome {
+        self.copy(srv, &["--format=v2s2", source], name)
+    }
+
+    fn copy(&self, srv: &Path, further: &[&str], name: &str) -> Outcome {
         let to = format!("docker://{}", self.reference(name));
-        let words = [
-            "skopeo",
-            "copy",
-            "--quiet",
-            "--insecure-policy",
-            "--all",
-            "--preserve-digests",
-            "--dest-tls-verify=false",
-        ];
+        let words = ["skopeo", "copy", "--quiet", "--insecure-policy", "--all", "--dest-tls-verify=false"];
         let login = self.account.map(|account| format!("--dest-creds={}:{}", account.user, account.password));
-        let words = words.into_iter().chain(login.as_deref()).chain([source, &to]);
+        let words = words.into_iter().chain(login.as_deref()).chain(further.iter().copied()).chain([&*to]);
         self.root.program(srv, words).code(0)
+    }
+
+    /// The manifest or list that it has for `name`.
+    pub fn manifest(&self, name: &str) -> Value {
+        let source = format!("docker://{}", self.reference(name));
+        let words = ["skopeo", "inspect", "--raw", "--tls-verify=false", &source];
+        self.root.program(&self.folder, words).code(0).json()
     }
 
     /// A folder that ends with it, below `/var/tmp`.
