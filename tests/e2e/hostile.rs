@@ -197,3 +197,72 @@ fn layers_that_an_enemy_made_harm_nobody() {
         pulled(&layout, BTreeMap::new(), what, Fate::Refused);
     }
 }
+
+/// Bytes of memory that may be resident while a layer inflates: what an image without malice needs.
+const MEMORY: u64 = 200_000_000;
+
+#[test]
+fn layers_that_inflate_need_no_memory() {
+    // Ten times what may be resident is enough to tell; and once more than a small machine has.
+    const LARGE: u64 = 2 << 30;
+    const HUGE: u64 = 10 << 30;
+    or_skip!(converts());
+    let place = place();
+    let zeros = |bytes: u64| Content::Sparse { bytes, pieces: Vec::new() };
+    let file = move |bytes: u64, behind: u64| -> WriteTar {
+        Box::new(move |out| {
+            out.write_all(&tar_header(b'0', b"zeros", bytes))?;
+            zeros(bytes).write_to(out)?;
+            out.write_all(&[0; 1024])?;
+            zeros(behind).write_to(out)
+        })
+    };
+    let header = |kind: u8, bytes: u64| -> WriteTar {
+        Box::new(move |out| {
+            out.write_all(&tar_header(kind, b"promise", bytes))?;
+            zeros(bytes).write_to(out)
+        })
+    };
+    let cases: Vec<(&str, Packing, Fate, WriteTar)> = vec![
+        ("a file of 2 GiB in two megabytes", Packing::Gzip, Fate::Made, file(LARGE, 0)),
+        ("a file of 10 GiB in less than one", Packing::Zstd, Fate::Made, file(HUGE, 0)),
+        ("2 GiB behind the end of the archive", Packing::Zstd, Fate::Harmless, file(512, LARGE)),
+        ("an extended header of 2 GiB, all of it there", Packing::Zstd, Fate::Refused, header(b'x', LARGE)),
+        ("a name of 2 GiB, all of it there", Packing::Zstd, Fate::Refused, header(b'L', LARGE)),
+    ];
+    for (number, (what, packing, fate, write)) in cases.into_iter().enumerate() {
+        let mut layout = Layout::new(&place.path().join(number.to_string()));
+        let layer = layout.layer_of(packing, write);
+        assert!(layer.bytes < 20_000_000, "{what}: {} bytes", layer.bytes);
+        layout.add_layers("x", &Config::default(), &[layer]);
+        inflated(&layout, what, fate);
+    }
+    // Behind the compressed bytes is what no compression made.
+    for (packing, garbage) in [(Packing::Gzip, 64 << 20), (Packing::Zstd, 64 << 20)] {
+        let mut layout = Layout::new(&place.path().join(format!("garbage-{packing:?}")));
+        let whole = layout.layer_of(packing, file(1 << 20, 0));
+        let mut bytes = fs_err::read(layout.blob_path(&whole.digest)).unwrap();
+        Content::Noise { seed: 7, bytes: garbage }.write_to(&mut bytes).unwrap();
+        let mut layer = layout.blob(&whole.media_type, &bytes);
+        layer.diff_id = whole.diff_id;
+        layout.add_layers("x", &Config::default(), &[layer]);
+        inflated(&layout, "garbage behind a layer", Fate::Refused);
+    }
+}
+
+/// Pulls the tag `x` of a layout, and looks at how much memory that needs.
+fn inflated(layout: &Layout, what: &str, fate: Fate) {
+    let pull = Pull::new();
+    let served = Served::start(layout.path(), BTreeMap::new());
+    let program = pull.of(&served.reference("hostile/image:x"), &["--threads", "2"]);
+    let (outcome, memory) = program.limit(Duration::from_mins(3)).measured();
+    assert!(memory < MEMORY, "{what}: {memory} bytes: {outcome}");
+    match (fate, outcome.exit) {
+        (Fate::Made | Fate::Harmless, 0) => assert_eq!(pull.left(), ["image.sif"], "{what}"),
+        (Fate::Refused | Fate::Harmless, 65) => {
+            assert!(pull.left().is_empty(), "{what}: {:?}", pull.left());
+            outcome.one_sentence();
+        }
+        _ => panic!("{what}: {outcome}"),
+    }
+}
