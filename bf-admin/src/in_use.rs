@@ -30,7 +30,7 @@ impl InUse {
         if slurm.hides_jobs()? {
             let message =
                 "Slurm hides other people's jobs (PrivateData), which may use what would be removed";
-            found.unsure = Some(Failure::new(Exit::Permission, "jobs_hidden", message));
+            found.unsure = Some(hinted(Failure::new(Exit::Permission, "jobs_hidden", message)));
         }
         let live = slurm.queue_of_all(clusters)?.into_iter().filter(|job| !job.state.is_over());
         for job in live {
@@ -42,15 +42,18 @@ impl InUse {
     }
 
     fn unsure(failure: Failure) -> Self {
-        let failure = failure
-            .with_hint("run it on a host, and as a user, that sees all jobs; or --force, if nothing runs");
-        Self { images: BTreeMap::new(), unsure: Some(failure) }
+        Self { images: BTreeMap::new(), unsure: Some(hinted(failure)) }
     }
 
     /// The jobs that use the image of these 12 hex digits.
     pub(crate) fn of_image(&self, digest12: &str) -> &[String] {
         self.images.get(digest12).map_or(&[], Vec::as_slice)
     }
+}
+
+/// What there is to do where we cannot be sure.
+fn hinted(failure: Failure) -> Failure {
+    failure.with_hint("run it on a host, and as a user, that sees all jobs; or --force, if nothing runs")
 }
 
 /// `job 7`, `jobs 7, 8, 9 and 4 more`.

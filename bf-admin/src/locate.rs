@@ -183,8 +183,11 @@ fn warn_of_other(context: &Context, root: &Path) {
 /// What the cache's own copy declares, for the modes and the group of what is put into it; nothing without a copy.
 pub(crate) fn declared_in(layout: &Layout) -> Result<Option<Declared>, Failure> {
     let path = layout.site_yaml();
-    if present(&path).is_none() {
-        return Ok(None);
+    match fs_err::symlink_metadata(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        // A cache that does not let us in may declare something.
+        Err(error) => return Err(error.into()),
+        Ok(_) => {}
     }
     trusted(layout.root(), &path)?;
     Ok(Some(Declared::load(&path)?.0))

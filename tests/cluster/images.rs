@@ -7,45 +7,45 @@ use std::time::Duration;
 
 use bf_test_kit::{Cluster, ClusterOptions, Outcome, Program, eventually, or_skip};
 
-const SERVER: &str = "login:5000/engines/llama-server:test";
+pub(crate) const SERVER: &str = "login:5000/engines/llama-server:test";
 
 /// A cache of its own on a cluster, and who owns it.
-struct Place<'c> {
+pub(crate) struct Place<'c> {
     cluster: &'c Cluster,
     owner: &'static str,
-    cache: String,
+    pub(crate) cache: String,
 }
 
 impl<'c> Place<'c> {
     /// `/shared/service/NAME`, of blackfish, or a folder in the home of somebody else.
-    fn new(cluster: &'c Cluster, owner: &'static str, name: &str) -> Self {
+    pub(crate) fn new(cluster: &'c Cluster, owner: &'static str, name: &str) -> Self {
         cluster.install_tools();
         let folder = if owner == "blackfish" { "/shared/service".into() } else { format!("/home/{owner}") };
         Self { cluster, owner, cache: format!("{folder}/{name}") }
     }
 
     /// `bf-admin` of the owner on a host.
-    fn on(&self, host: &str, words: &[&str]) -> Program {
+    pub(crate) fn on(&self, host: &str, words: &[&str]) -> Program {
         let place = format!("{}@{host}", self.owner);
         let line = ["bf-admin", "--cache-dir", &self.cache];
         self.cluster.program(&place, line).args(words).limit(Duration::from_mins(5))
     }
 
-    fn admin(&self, words: &[&str]) -> Program {
+    pub(crate) fn admin(&self, words: &[&str]) -> Program {
         self.on("login", words)
     }
 
-    fn pull(&self, reference: &str, more: &[&str]) -> Outcome {
+    pub(crate) fn pull(&self, reference: &str, more: &[&str]) -> Outcome {
         self.admin(&[&["image", "pull", reference, "--no-https"], more].concat()).run()
     }
 
     /// As this machine sees it.
-    fn here(&self) -> PathBuf {
+    pub(crate) fn here(&self) -> PathBuf {
         self.cluster.state().join(&self.cache[1..])
     }
 
     /// The names of the store's files.
-    fn store(&self) -> BTreeSet<String> {
+    pub(crate) fn store(&self) -> BTreeSet<String> {
         let entries = fs_err::read_dir(self.here().join("images/.store")).unwrap();
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
@@ -183,7 +183,7 @@ KEY
 }
 
 /// A job that reads its image all the time, with a comment that names it; until the file `stop` is there.
-fn job(place: &Place<'_>, image: &str, comment: &str) -> String {
+pub(crate) fn job(place: &Place<'_>, image: &str, comment: &str) -> String {
     let script = format!(
         "apptainer exec {image} sh -c 'while [ ! -e ~/stop ]; do cat /usr/lib/x86_64-linux-gnu/*.so* >/dev/null || exit 9; done'"
     );
@@ -194,7 +194,7 @@ fn job(place: &Place<'_>, image: &str, comment: &str) -> String {
     job
 }
 
-fn state(place: &Place<'_>, job: &str) -> String {
+pub(crate) fn state(place: &Place<'_>, job: &str) -> String {
     let words = ["squeue", "-h", "-t", "all", "-j", job, "-o", "%T"];
     place.cluster.program("login", words).run().stdout.trim().to_owned()
 }

@@ -10,6 +10,7 @@
 
 mod accounting;
 mod admin;
+mod doctor;
 mod ends;
 mod images;
 mod locks;

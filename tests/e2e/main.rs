@@ -12,6 +12,7 @@ mod answers;
 mod catalog;
 mod convert;
 mod crash;
+mod doctor;
 mod drift;
 mod faults;
 mod hostile;

@@ -34,6 +34,8 @@ pub struct Options {
     /// `/home` and `/shared` as a network filesystem: each host through a FUSE process of its own, which caches names and attributes for
     /// 30 s, and root is nobody there. `install_tools` before anybody has looked whether they are there.
     pub bindfs: bool,
+    /// Users see their own jobs only (`PrivateData`).
+    pub private: bool,
 }
 
 /// A script of `tests/cluster`.
@@ -57,6 +59,7 @@ impl Cluster {
         let mut command = Command::new(script("session"));
         command.arg(&state).args(options.accounting.then_some("--accounting"));
         command.args(options.bindfs.then_some("--bindfs"));
+        command.args(options.private.then_some("--private"));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Who kills all of us at once must not keep it from ending the cluster.
         command.process_group(0);

@@ -47,7 +47,10 @@ pub(super) fn look(
             tried.runtime = Some(version);
             vec![check]
         }
-        Err(failure) => vec![Check::new(RUNTIME, State::Warn, failure.message)],
+        Err(failure) => {
+            let hint = format!("try it: `{shown} --version`");
+            vec![Check::new(RUNTIME, State::Warn, failure.message).with_hint(hint)]
+        }
     };
     let folder = Folder::make()?;
     let trial = Trial::write(&folder.0.join("probe.sif"))?;
