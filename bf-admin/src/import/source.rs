@@ -6,31 +6,13 @@ use std::path::{Path, PathBuf};
 
 use bf_core::bounded::{self, Links};
 use bf_core::digest;
+use bf_core::model::choose::{Choice, Wanted, choose};
 use bf_core::model::commit::pseudo_commit;
+use bf_core::model::format::MAX_INDEX;
 use bf_core::model::snapshot::{Snapshot, SnapshotFile};
 use bf_core::model::{HeaderError, ModelError, ModelId, WeightFormat, format, inspect};
 use bf_core::report::{Exit, Failure};
 use walkdir::{DirEntry, WalkDir};
-
-/// Files with these endings are weights, of whatever kind: `--format` keeps only those of one set.
-const WEIGHTS: [&str; 13] = [
-    "safetensors",
-    "gguf",
-    "ggml",
-    "bin",
-    "pt",
-    "pth",
-    "ckpt",
-    "h5",
-    "msgpack",
-    "onnx",
-    "onnx_data",
-    "tflite",
-    "ot",
-];
-
-/// A file that is no weight is smaller than this, in bytes: tokenizers have some tens of megabytes.
-const SMALL: u64 = 200_000_000;
 
 /// A file that is imported.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -182,19 +164,21 @@ impl Source {
 
     /// Keeps the weights of one format, the set that an engine would load, and what is no weights.
     fn keep(&mut self, id: &ModelId, wanted: WeightFormat) -> Result<(), Failure> {
-        let snapshot = self.snapshot();
-        let Ok(Some(set)) = format::choose(&snapshot, Some(wanted)) else {
+        let files: Vec<_> = self.files.iter().map(|file| (file.path.as_str(), file.bytes)).collect();
+        // What can hold code and is still there was allowed.
+        let choice = Choice { format: Some(Wanted::Format(wanted)), allow_pickle: true, ..Choice::default() };
+        let mut read = |path: &str| {
+            let index = self.files.iter().find(|file| file.path == path);
+            index.map(|file| bounded::read(&file.file, MAX_INDEX, Links::Follow)).transpose()
+        };
+        let Ok(chosen) = choose(&files, &mut read, &choice) else {
             // `facts` says what there is instead, or what is wrong with it.
-            inspect::facts(id, &self.named, &snapshot, Some(wanted)).map_err(unsound)?;
+            inspect::facts(id, &self.named, &self.snapshot(), Some(wanted)).map_err(unsound)?;
             return Ok(());
         };
-        let (kept, left): (Vec<_>, Vec<_>) = std::mem::take(&mut self.files).into_iter().partition(|file| {
-            let extension = file.path.rsplit_once('.').map(|(_, end)| end.to_ascii_lowercase());
-            let is_weight = extension.is_some_and(|end| WEIGHTS.contains(&end.as_str()));
-            set.files.iter().any(|chosen| chosen.path == file.path) || (!is_weight && file.bytes < SMALL)
-        });
-        self.files = kept;
-        self.skipped.extend(left.into_iter().map(|file| file.path));
+        self.skipped.extend(chosen.left_out.into_iter().map(|left| left.path));
+        let all = std::mem::take(&mut self.files).into_iter().enumerate();
+        self.files = all.filter(|(at, _)| chosen.files.contains(at)).map(|(_, file)| file).collect();
         Ok(())
     }
 
@@ -387,5 +371,10 @@ mod tests {
         assert_eq!(source.pickle, ["pytorch_model.bin"]);
         let failure = Source::read(dir.path(), &id(), Some(WeightFormat::Ggml), false).unwrap_err();
         assert_eq!(failure.code, "model_without_weights");
+        // Its shards are left out, and a model that has it would seem to lack them.
+        let index = r#"{"weight_map":{"x":"model-00001-of-00001.safetensors"}}"#;
+        fs_err::write(dir.path().join("model.safetensors.index.json"), index).unwrap();
+        let source = Source::read(dir.path(), &id(), Some(WeightFormat::Gguf), false).unwrap();
+        assert_eq!(paths(&source), ["README.md", "config.json", "m-Q4_K_M.gguf"]);
     }
 }

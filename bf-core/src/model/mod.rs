@@ -9,6 +9,7 @@
 //! | [`cache`] | a folder of `models--org--name` in `huggingface_hub`'s layout |
 //! | [`snapshot`] | the files of one revision, and whether they are all there |
 //! | [`format`](mod@format) | which of these files are the weights |
+//! | [`choose`] | which files of a repository are fetched or kept |
 //! | [`safetensors`], [`gguf`], [`config`], [`card`] | what the files say |
 //! | [`inspect`] | all that put together, as `model ls` shows it |
 //! | [`find`](mod@find) | one model by name, or all there are |
@@ -16,6 +17,7 @@
 
 pub mod cache;
 pub mod card;
+pub mod choose;
 pub mod commit;
 pub mod config;
 mod error;

@@ -11,7 +11,7 @@ use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use super::super::HeaderError;
 
 /// The longest index that is read, in bytes; the largest models' have about 10 MB.
-const MAX_INDEX: u64 = 100_000_000;
+pub const MAX_INDEX: u64 = 100_000_000;
 
 /// The most shards of a model.
 const MAX_SHARDS: usize = 100_000;
@@ -20,14 +20,19 @@ const MAX_SHARDS: usize = 100_000;
 pub(super) fn shards(path: &Path) -> Result<BTreeSet<String>, HeaderError> {
     let file = crate::bounded::open(path, crate::bounded::Links::Follow)?;
     let bytes = file.metadata()?.len();
+    parse(BufReader::new(file), bytes)
+}
+
+/// As [`shards`], of an index of `bytes` bytes that `reader` reads.
+pub(in super::super) fn parse(reader: impl Read, bytes: u64) -> Result<BTreeSet<String>, HeaderError> {
     if bytes > MAX_INDEX {
         return Err(HeaderError::Malformed {
             reason: "an index of shards is never longer than 100 MB",
             at: MAX_INDEX,
         });
     }
-    let index: Index = serde_json::from_reader(BufReader::new(file).take(MAX_INDEX))
-        .map_err(|source| HeaderError::Json { source })?;
+    let index: Index =
+        serde_json::from_reader(reader.take(MAX_INDEX)).map_err(|source| HeaderError::Json { source })?;
     Ok(index.weight_map.0)
 }
 

@@ -4,16 +4,30 @@
 //! quantisations one. Whatever else lies in a snapshot does not count into a model's size.
 
 mod index;
+mod names;
 mod parts;
+mod preference;
+mod torch;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
-use self::parts::PartSet;
+pub use self::{index::MAX_INDEX, names::holds_code};
+pub(super) use self::{
+    index::parse as parse_index,
+    names::{format_of, is_elsewhere, is_index, is_projector, is_weights},
+    torch::CONSOLIDATED,
+};
+use self::{
+    names::{is_ggml, is_gguf},
+    parts::PartSet,
+    preference::preference,
+    torch::{PICKLE, SAFETENSORS},
+};
 use super::HeaderError;
 use super::gguf::label_in_name;
 use super::snapshot::{Snapshot, SnapshotFile};
@@ -102,11 +116,22 @@ impl WeightSet {
     fn plain(format: WeightFormat, files: Vec<SnapshotFile>, missing: Vec<String>) -> Self {
         Self { format, files, missing, quantisation: None, alternatives: vec![] }
     }
+
+    /// Both sets of a model whose weights are in several folders.
+    fn with(mut self, other: Self) -> Self {
+        self.files.extend(other.files);
+        self.files.sort_by(|a, b| a.path.cmp(&b.path));
+        self.missing.extend(other.missing);
+        self
+    }
 }
 
 fn total(files: &[SnapshotFile]) -> Option<u64> {
     files.iter().try_fold(0_u64, |sum, file| sum.checked_add(file.bytes?))
 }
+
+/// How an index is read: the shards that it names, or nothing when it is to be passed over.
+pub(super) type Shards<'a, E> = dyn FnMut(&SnapshotFile) -> Result<Option<BTreeSet<String>>, E> + 'a;
 
 /// The weights in `snapshot`: of the format `asked` for, else of the preferred one there is. Nothing when there are none.
 ///
@@ -116,15 +141,23 @@ pub fn choose(
     snapshot: &Snapshot,
     asked: Option<WeightFormat>,
 ) -> Result<Option<WeightSet>, (PathBuf, HeaderError)> {
+    choose_with(snapshot, asked, &mut |index| {
+        index::shards(&index.file).map(Some).map_err(|error| (index.file.clone(), error))
+    })
+}
+
+/// As [`choose`], with indexes that `shards` reads: of files that lie somewhere else.
+pub(super) fn choose_with<E>(
+    snapshot: &Snapshot,
+    asked: Option<WeightFormat>,
+    shards: &mut Shards<'_, E>,
+) -> Result<Option<WeightSet>, E> {
     for format in WeightFormat::ALL.into_iter().filter(|format| asked.is_none_or(|asked| asked == *format)) {
         let set = match format {
-            WeightFormat::Safetensors => {
-                let shards = |name: &str| name.ends_with(".safetensors");
-                torch(snapshot, format, "model.safetensors", "consolidated", shards)?
-            }
+            WeightFormat::Safetensors => SAFETENSORS.set(snapshot, shards)?,
             WeightFormat::Gguf => one_of(format, candidates(snapshot, is_gguf)),
             WeightFormat::Ggml => one_of(format, candidates(snapshot, is_ggml)),
-            WeightFormat::Pickle => torch(snapshot, format, "pytorch_model.bin", "consolidated", is_pickle)?,
+            WeightFormat::Pickle => PICKLE.set(snapshot, shards)?,
         };
         if set.is_some() {
             return Ok(set);
@@ -139,57 +172,12 @@ pub fn formats(snapshot: &Snapshot) -> Vec<WeightFormat> {
     WeightFormat::ALL.into_iter().filter(has).collect()
 }
 
-/// Shards that an index names, else the one file, else every file that `fits`.
-fn torch(
-    snapshot: &Snapshot,
-    format: WeightFormat,
-    single: &str,
-    duplicate: &str,
-    fits: impl Fn(&str) -> bool,
-) -> Result<Option<WeightSet>, (PathBuf, HeaderError)> {
-    let one_file = snapshot.file(single);
-    if let Some(index) = snapshot.file(&format!("{single}.index.json")) {
-        let shards = index::shards(&index.file).map_err(|error| (index.file.clone(), error))?;
-        let set = of_index(snapshot, format, shards);
-        // An index left behind by a conversion to one file says nothing about that file.
-        if !set.files.is_empty() || one_file.is_none() {
-            return Ok(Some(set));
-        }
-    }
-    if let Some(file) = one_file {
-        return Ok(Some(WeightSet::plain(format, vec![file.clone()], vec![])));
-    }
-    let mut files: Vec<_> =
-        snapshot.files.iter().filter(|file| !file.path.contains('/') && fits(&file.path)).cloned().collect();
-    // Mistral publishes the same weights twice, under its own names and under everybody's.
-    if files.iter().any(|file| !file.path.starts_with(duplicate)) {
-        files.retain(|file| !file.path.starts_with(duplicate));
-    }
-    if format == WeightFormat::Pickle && files.iter().any(|file| has_extension(&file.path, "bin")) {
-        files.retain(|file| has_extension(&file.path, "bin"));
-    }
-    let missing = parts::group(&files).into_iter().flat_map(|set| set.missing).collect();
-    Ok((!files.is_empty()).then(|| WeightSet::plain(format, files, missing)))
-}
-
-fn of_index(snapshot: &Snapshot, format: WeightFormat, shards: BTreeSet<String>) -> WeightSet {
-    let there: BTreeMap<_, _> = snapshot.files.iter().map(|file| (file.path.as_str(), file)).collect();
-    let (mut files, mut missing) = (vec![], vec![]);
-    for shard in shards {
-        match there.get(shard.as_str()) {
-            Some(file) => files.push((*file).clone()),
-            None => missing.push(shard),
-        }
-    }
-    WeightSet::plain(format, files, missing)
-}
-
 fn candidates(snapshot: &Snapshot, fits: impl Fn(&str) -> bool) -> Vec<PartSet> {
     let files: Vec<_> = snapshot.files.iter().filter(|file| fits(&file.path)).cloned().collect();
     parts::group(&files)
 }
 
-/// One of several sets: those that are all there first, then by quantisation, then by name.
+/// One of several sets: those that are all there first, then by quantisation ([`preference`](mod@preference)), then by name.
 fn one_of(format: WeightFormat, mut sets: Vec<PartSet>) -> Option<WeightSet> {
     sets.sort_by_cached_key(|set| (!set.missing.is_empty(), preference(set.label()), set.name.clone()));
     let mut sets = sets.into_iter();
@@ -209,53 +197,6 @@ impl PartSet {
     fn label(&self) -> Option<&'static str> {
         label_in_name(&self.name)
     }
-}
-
-/// Small and good enough first, then nearly lossless, then lossless; the rest follows by name.
-fn preference(quantisation: Option<&str>) -> u8 {
-    match quantisation {
-        Some("Q4_K_M") => 0,
-        Some("Q8_0") => 1,
-        Some("F16" | "BF16") => 2,
-        _ => 3,
-    }
-}
-
-fn file_name(path: &str) -> String {
-    path.rsplit('/').next().unwrap_or_default().to_ascii_lowercase()
-}
-
-fn has_extension(path: &str, extension: &str) -> bool {
-    path.rsplit_once('.').is_some_and(|(_, found)| found.eq_ignore_ascii_case(extension))
-}
-
-/// Neither the eyes of a multimodal model nor the statistics of a quantisation are a model.
-fn is_gguf(path: &str) -> bool {
-    let name = file_name(path);
-    has_extension(&name, "gguf") && !name.contains("mmproj") && !name.starts_with("imatrix")
-}
-
-fn is_ggml(path: &str) -> bool {
-    let name = file_name(path);
-    !path.contains('/') && name.starts_with("ggml-") && has_extension(&name, "bin")
-}
-
-/// Whether a file can hold code that is run when it is loaded, as its name tells: a pickle, also one that training left beside a model.
-pub fn holds_code(path: &str) -> bool {
-    let name = file_name(path);
-    ["bin", "pt", "pth", "ckpt", "pkl", "pickle"].iter().any(|extension| has_extension(&name, extension))
-        && !is_ggml(path)
-        && !name.starts_with("openvino_")
-}
-
-/// What training leaves beside a model is no model (vLLM leaves out the same).
-fn is_pickle(path: &str) -> bool {
-    const LEFT_BY_TRAINING: [&str; 6] =
-        ["training_args", "optimizer", "scheduler", "scaler", "rng_state", "openvino_"];
-    let name = file_name(path);
-    ["bin", "pt", "pth"].iter().any(|extension| has_extension(&name, extension))
-        && !is_ggml(path)
-        && !LEFT_BY_TRAINING.iter().any(|begin| name.starts_with(begin))
 }
 
 #[cfg(test)]

@@ -39,14 +39,14 @@ pub(super) fn group(files: &[SnapshotFile]) -> Vec<PartSet> {
 }
 
 /// `<stem>-<number>-of-<count>.<extension>`, both numbers with five digits.
-struct Part<'a> {
+pub(super) struct Part<'a> {
     stem: &'a str,
     count: u32,
     extension: &'a str,
 }
 
 impl<'a> Part<'a> {
-    fn of(path: &'a str) -> Option<Self> {
+    pub(super) fn of(path: &'a str) -> Option<Self> {
         let (rest, extension) = path.rsplit_once('.')?;
         let (rest, count) = rest.rsplit_once("-of-")?;
         let (stem, number) = rest.rsplit_once('-')?;
@@ -56,6 +56,11 @@ impl<'a> Part<'a> {
 
     fn name(&self) -> String {
         format!("{}-of-{:05}.{}", self.stem, self.count, self.extension)
+    }
+
+    /// The path as if there were only one part.
+    pub(super) fn whole(&self) -> String {
+        format!("{}.{}", self.stem, self.extension)
     }
 
     fn all(&self) -> impl Iterator<Item = String> {
