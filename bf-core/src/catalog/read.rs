@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::{SCHEMA, VERSION, content};
 use crate::bounded::{self, Links};
-use crate::model::{Location, ModelInfo};
+use crate::model::{Location, Memory, ModelInfo};
 use crate::site::{Layout, trusted};
 
 /// So often a file that was removed under our hands is looked for again.
@@ -148,6 +148,7 @@ impl Catalog {
             alternatives: Vec::new(),
             architecture: None,
             context_length: None,
+            memory: Memory::default(),
         })
     }
 }

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::memory::{KvCache, Unknown, of_config};
+
 /// The longest `config.json` that is read, in bytes; those with many labels have some 100 kB.
 const MAX_CONFIG: u64 = 4_000_000;
 
@@ -12,7 +14,7 @@ const MAX_CONFIG: u64 = 4_000_000;
 const MAX_TEXT: usize = 128;
 
 /// The facts that are kept; each is left out when it is not there or not of the usual type.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// The classes that can load the model: `LlamaForCausalLM`.
     pub architectures: Vec<String>,
@@ -22,6 +24,23 @@ pub struct Config {
     pub dtype: Option<String>,
     /// The longest context, in tokens.
     pub context_length: Option<u64>,
+    /// How the weights are quantised, in the library's words: `awq`, `fp8`.
+    pub quantisation: Option<String>,
+    /// The keys and values of tokens.
+    pub kv_cache: Result<KvCache, Unknown>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            architectures: vec![],
+            model_type: None,
+            dtype: None,
+            context_length: None,
+            quantisation: None,
+            kv_cache: Err(Unknown::new("there is no config.json that can be read")),
+        }
+    }
 }
 
 /// Reads the file at `path`. One that cannot be read says nothing: it is the engine's to complain, with its own rules.
@@ -52,8 +71,42 @@ fn parse(text: &str) -> Option<Config> {
         architectures: architectures.iter().take(8).filter_map(plain).map(str::to_owned).collect(),
         model_type: json.get("model_type").and_then(plain).map(str::to_owned),
         dtype: nested("dtype").or_else(|| nested("torch_dtype")).and_then(plain).map(dtype_name),
-        context_length: nested("max_position_embeddings").and_then(Value::as_u64),
+        context_length: context_length(&json),
+        quantisation: nested("quantization_config")
+            .and_then(|it| it.get("quant_method"))
+            .and_then(plain)
+            .map(str::to_owned),
+        kv_cache: of_config(&json),
     })
+}
+
+/// The longest context, in tokens, as vLLM takes it from the file: of a rotation that stretches positions, the stretched one.
+fn context_length(json: &Value) -> Option<u64> {
+    const KEYS: [&str; 5] =
+        ["max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "max_target_positions"];
+    let text = json.get("text_config").filter(|text| text.is_object()).unwrap_or(json);
+    let tokens =
+        KEYS.iter().find_map(|key| text.get(key).or_else(|| json.get(key)).and_then(Value::as_u64))?;
+    let Some(scaling) = ["rope_scaling", "rope_parameters"].iter().find_map(|key| text.get(key)) else {
+        return Some(tokens);
+    };
+    let kind = scaling.get("rope_type").or_else(|| scaling.get("type")).and_then(Value::as_str);
+    // Gemma 3 counts the stretched positions already.
+    let is_gemma3 =
+        text.get("model_type").and_then(Value::as_str).is_some_and(|name| name.starts_with("gemma3"));
+    let from = match kind {
+        Some("yarn") => {
+            scaling.get("original_max_position_embeddings").and_then(Value::as_u64).unwrap_or(tokens)
+        }
+        Some("linear" | "dynamic") if !is_gemma3 => tokens,
+        _ => return Some(tokens),
+    };
+    let factor =
+        scaling.get("factor").and_then(Value::as_f64).filter(|factor| (1.0..=10_000.0).contains(factor));
+    let Some(factor) = factor.filter(|_| from < 1 << 40) else { return Some(tokens) };
+    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let stretched = (from as f64 * factor) as u64;
+    Some(stretched)
 }
 
 fn plain(value: &Value) -> Option<&str> {
@@ -113,17 +166,51 @@ mod tests {
     }
 
     #[test]
+    fn a_context_is_the_stretched_one() {
+        let of = |text: &str| parse(text).unwrap().context_length;
+        // Llama-3.1, Qwen2.5 with what its card adds, DeepSeek-V3, gpt-oss, Gemma 3, Whisper, GPT-2.
+        for (text, tokens) in [
+            (
+                r#"{"max_position_embeddings":131072,"rope_scaling":{"rope_type":"llama3","factor":8.0}}"#,
+                131_072,
+            ),
+            (
+                r#"{"max_position_embeddings":32768,"rope_scaling":{"type":"yarn","factor":4.0,"original_max_position_embeddings":32768}}"#,
+                131_072,
+            ),
+            (
+                r#"{"max_position_embeddings":163840,"rope_scaling":{"type":"yarn","factor":40,"original_max_position_embeddings":4096}}"#,
+                163_840,
+            ),
+            (r#"{"max_position_embeddings":2048,"rope_scaling":{"type":"linear","factor":4.0}}"#, 8192),
+            (
+                r#"{"text_config":{"model_type":"gemma3_text","max_position_embeddings":131072,"rope_scaling":{"rope_type":"linear","factor":8.0}}}"#,
+                131_072,
+            ),
+            (r#"{"max_position_embeddings":4096,"rope_scaling":{"type":"linear","factor":1e300}}"#, 4096),
+            (r#"{"model_type":"whisper","max_target_positions":448}"#, 448),
+            (r#"{"n_positions":1024,"rope_scaling":null}"#, 1024),
+        ] {
+            assert_eq!(of(text), Some(tokens), "{text}");
+        }
+        let text = r#"{"quantization_config":{"quant_method":"awq","bits":4}}"#;
+        assert_eq!(parse(text).unwrap().quantisation.as_deref(), Some("awq"));
+    }
+
+    #[test]
     fn odd_configs_are_no_failure() {
         assert_eq!(
             parse(r#"{"time_step_limit":[0.0,Infinity],"model_type":"mamba2"}"#).unwrap().model_type.unwrap(),
             "mamba2"
         );
+        let nothing =
+            |config: Config| Config { kv_cache: Config::default().kv_cache, ..config } == Config::default();
         for text in ["", "[", "null", "[]", "7"] {
-            assert!(parse(text).is_none_or(|config| config == Config::default()), "{text}");
+            assert!(parse(text).is_none_or(nothing), "{text}");
         }
         let odd =
             parse(r#"{"architectures":null,"model_type":7,"torch_dtype":{},"max_position_embeddings":-1}"#);
-        assert_eq!(odd, Some(Config::default()));
+        assert!(nothing(odd.unwrap()));
         assert_eq!(parse(r#"{"model_type":"\u001b[2J"}"#).unwrap().model_type, None);
         assert_eq!(read(Path::new("/nonexistent/config.json")), None);
     }

@@ -9,8 +9,9 @@ use serde::Serialize;
 use super::cache::{CachedRepo, CachedRevision, Location};
 use super::config::Config;
 use super::format::{self, Alternative, WeightFormat, WeightSet};
+use super::memory::{self, KvCache, Memory, Unknown};
 use super::snapshot::Snapshot;
-use super::{HeaderError, ModelError, ModelId, card, config, gguf, safetensors};
+use super::{HeaderError, ModelError, ModelId, card, config, gguf, license, safetensors};
 
 /// A model that is ready to be loaded. Serialises as an element of `model ls`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -51,6 +52,9 @@ pub struct ModelInfo {
     /// The longest context, in tokens.
     #[serde(skip)]
     pub context_length: Option<u64>,
+    /// What it needs of a GPU.
+    #[serde(skip)]
+    pub memory: Memory,
 }
 
 /// What the files of a snapshot say, wherever they lie: for a cache as for a folder that is to be imported.
@@ -70,6 +74,10 @@ pub struct Facts {
     pub architecture: Option<String>,
     /// As [`ModelInfo::context_length`], in tokens.
     pub context_length: Option<u64>,
+    /// How `config.json` says that the weights are quantised: `awq`, `fp8`.
+    pub quantisation: Option<String>,
+    /// As [`ModelInfo::memory`].
+    pub memory: Memory,
 }
 
 /// Reads one revision: its weights in the format `asked` for, else in the preferred one.
@@ -99,6 +107,7 @@ pub fn inspect(
         alternatives: facts.weights.alternatives,
         architecture: facts.architecture,
         context_length: facts.context_length,
+        memory: facts.memory,
     })
 }
 
@@ -132,12 +141,21 @@ pub fn facts(
     let config = snapshot.file("config.json").and_then(|file| config::read(&file.file)).unwrap_or_default();
     let card = snapshot.file("README.md").map(|file| card::read(&file.file)).unwrap_or_default();
     let header = header(id, &weights)?;
-    let task = card.task.or_else(|| task(&weights, &header, &config));
+    let kv_cache = match (weights.format, header.kv_cache) {
+        (WeightFormat::Safetensors | WeightFormat::Pickle, _) => config.kv_cache.clone(),
+        (WeightFormat::Gguf, Some(kv_cache)) => kv_cache,
+        _ => Err(Unknown::new(format!("the format {} does not say it", weights.format))),
+    };
+    let license = card.license.or(header.license).or_else(|| license::of(snapshot));
+    let memory = Memory { weights_bytes: weights.bytes(), kv_cache };
+    let task = card.task.or_else(|| task(&weights, header.architecture.as_deref(), &config));
     Ok(Facts {
         parameters: header.parameters,
         dtype: header.dtype.or_else(|| weights.quantisation.map(str::to_owned)).or(config.dtype),
         task,
-        license: card.license.or(header.license),
+        license,
+        quantisation: config.quantisation,
+        memory,
         architecture: header.architecture.or(config.model_type),
         context_length: header.context_length.or(config.context_length),
         weights,
@@ -152,6 +170,7 @@ struct Header {
     license: Option<String>,
     architecture: Option<String>,
     context_length: Option<u64>,
+    kv_cache: Option<Result<KvCache, Unknown>>,
 }
 
 fn header(id: &ModelId, weights: &WeightSet) -> Result<Header, ModelError> {
@@ -176,6 +195,7 @@ impl Header {
     /// The first part of a split file has the facts, each part some of the tensors.
     fn add(&mut self, summary: gguf::Summary) {
         self.parameters = Some(self.parameters.unwrap_or_default().saturating_add(summary.parameters));
+        self.kv_cache.get_or_insert_with(|| memory::of_gguf(summary.architecture.as_deref(), &summary.shape));
         self.dtype = self.dtype.take().or(summary.quantisation);
         self.license = self.license.take().or(summary.license);
         self.architecture = self.architecture.take().or(summary.architecture);
@@ -203,9 +223,9 @@ fn not_empty(path: &Path) -> Result<(), HeaderError> {
     }
 }
 
-fn task(weights: &WeightSet, header: &Header, config: &Config) -> Option<String> {
+fn task(weights: &WeightSet, architecture: Option<&str>, config: &Config) -> Option<String> {
     const SPEECH: &str = "automatic-speech-recognition";
-    let task = match (weights.format, header.architecture.as_deref()) {
+    let task = match (weights.format, architecture) {
         (WeightFormat::Ggml, _) | (WeightFormat::Gguf, Some("whisper")) => Some(SPEECH),
         // Encoders and image models are stored as GGUF too.
         (WeightFormat::Gguf, Some(name)) if name.contains("bert") || name == "clip" => None,

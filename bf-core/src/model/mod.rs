@@ -11,6 +11,7 @@
 //! | [`format`](mod@format) | which of these files are the weights |
 //! | [`choose`] | which files of a repository are fetched or kept |
 //! | [`safetensors`], [`gguf`], [`config`], [`card`] | what the files say |
+//! | [`memory`] | what a model needs of a GPU |
 //! | [`inspect`] | all that put together, as `model ls` shows it |
 //! | [`find`](mod@find) | one model by name, or all there are |
 //! | [`commit`] | the revision of a model that has no history |
@@ -27,6 +28,8 @@ pub mod gguf;
 mod header;
 pub mod id;
 pub mod inspect;
+mod license;
+pub mod memory;
 mod near;
 pub mod revision;
 pub mod safetensors;
@@ -41,4 +44,5 @@ pub use format::WeightFormat;
 pub use header::HeaderError;
 pub use id::ModelId;
 pub use inspect::ModelInfo;
+pub use memory::Memory;
 pub use revision::Revision;

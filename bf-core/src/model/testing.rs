@@ -52,6 +52,16 @@ impl Gguf {
         self
     }
 
+    pub(crate) fn numbers(mut self, key: &str, values: &[i32]) -> Self {
+        self.key(key, 9);
+        self.entries.extend(5_u32.to_le_bytes());
+        self.entries.extend((values.len() as u64).to_le_bytes());
+        for value in values {
+            self.entries.extend(value.to_le_bytes());
+        }
+        self
+    }
+
     pub(crate) fn texts(mut self, key: &str, values: &[&str]) -> Self {
         self.key(key, 9);
         self.entries.extend(8_u32.to_le_bytes());

@@ -8,6 +8,7 @@
 
 mod quant;
 mod reader;
+mod shape;
 
 use std::collections::BTreeMap;
 use std::io::{BufReader, Read};
@@ -16,6 +17,7 @@ use std::path::Path;
 use self::reader::{Reader, Value};
 use super::HeaderError;
 pub use quant::{file_type_name, label_in_name};
+pub use shape::Shape;
 
 /// The longest header that is read, in bytes; vocabularies make some as long as 20 MB.
 pub const MAX_HEADER: u64 = 256_000_000;
@@ -54,6 +56,8 @@ pub struct Summary {
     pub context_length: Option<u64>,
     /// The name of `general.file_type`, else of the type of most parameters: `Q4_K_M`.
     pub quantisation: Option<String>,
+    /// What its layers are like.
+    pub shape: Shape,
     /// How many tensors there are.
     pub tensors: u64,
     /// How many parameters there are.
@@ -124,8 +128,8 @@ struct Facts {
     license: Option<String>,
     file_type: Option<u64>,
     alignment: Option<u64>,
-    /// (architecture, tokens): the architecture may come later than its context length.
-    context_lengths: BTreeMap<String, u64>,
+    /// Of all architectures: which one counts may come later than its numbers.
+    shape: Shape,
 }
 
 fn entry(reader: &mut Reader<impl Read>, facts: &mut Facts) -> Result<(), HeaderError> {
@@ -137,12 +141,8 @@ fn entry(reader: &mut Reader<impl Read>, facts: &mut Facts) -> Result<(), Header
         ("general.license", Value::Text(text)) => facts.license = text,
         ("general.file_type", Value::Number(number)) => facts.file_type = Some(number),
         ("general.alignment", Value::Number(number)) => facts.alignment = Some(number),
-        (key, Value::Number(number)) => {
-            let architecture = key.strip_suffix(".context_length").filter(|name| name.len() <= 64);
-            if let (Some(architecture), true) = (architecture, facts.context_lengths.len() < 16) {
-                facts.context_lengths.insert(architecture.to_owned(), number);
-            }
-        }
+        (_, Value::Number(number)) if Shape::keeps(&key) => facts.shape.add(key, vec![number]),
+        (_, Value::Numbers(numbers)) if Shape::keeps(&key) => facts.shape.add(key, numbers),
         _ => {}
     }
     Ok(())
@@ -159,14 +159,14 @@ impl Facts {
     }
 
     fn summary(mut self, tensors: u64, layout: &Layout) -> Summary {
-        let context_length =
-            self.architecture.as_ref().and_then(|architecture| self.context_lengths.remove(architecture));
+        let shape = std::mem::take(&mut self.shape).of(self.architecture.as_deref().unwrap_or_default());
         let quantisation = self.file_type.and_then(file_type_name).or_else(|| layout.dominant_type());
         Summary {
             architecture: self.architecture,
             name: self.name,
             license: self.license,
-            context_length,
+            context_length: shape.one("context_length"),
+            shape,
             quantisation: quantisation.map(str::to_owned),
             tensors,
             parameters: layout.parameters.values().fold(0, |sum, count| sum.saturating_add(*count)),

@@ -8,10 +8,15 @@ use super::MAX_TEXT;
 /// How deep arrays may hold arrays; llama.cpp itself reads none that do.
 const MAX_NESTING: u32 = 4;
 
+/// The longest list of numbers that is kept: one for each layer of a model.
+const MAX_NUMBERS: u64 = 1024;
+
 /// A metadata value, as far as we keep it.
 pub(super) enum Value {
     /// An integer that is not negative.
     Number(u64),
+    /// A short list of integers of 32 bits, none negative.
+    Numbers(Vec<u64>),
     /// A printable text of at most [`MAX_TEXT`] bytes, else nothing.
     Text(Option<String>),
     /// Anything else: skipped.
@@ -106,6 +111,7 @@ impl<R: Read> Reader<R> {
             4 => Value::Number(u64::from(self.u32()?)),
             5 => signed(i64::from(i32::from_le_bytes(self.bytes()?))),
             8 => Value::Text(self.text(u64::MAX, true)?),
+            9 => self.list()?,
             10 => Value::Number(self.u64()?),
             11 => signed(i64::from_le_bytes(self.bytes()?)),
             kind => {
@@ -115,28 +121,48 @@ impl<R: Read> Reader<R> {
         })
     }
 
+    /// A list: kept if it is one of [`Value::Numbers`], else skipped.
+    fn list(&mut self) -> Result<Value, HeaderError> {
+        let (inner, count) = (self.u32()?, self.u64()?);
+        if !matches!(inner, 4 | 5) || count > MAX_NUMBERS {
+            self.skip_list(inner, count, 0)?;
+            return Ok(Value::Other);
+        }
+        let mut numbers = Vec::new();
+        for _ in 0..count {
+            numbers.push(self.u32()?);
+        }
+        // The signed ones below 0 are those with the highest bit.
+        let sound = inner == 4 || numbers.iter().all(|number| *number <= i32::MAX.unsigned_abs());
+        Ok(if sound { Value::Numbers(numbers.into_iter().map(u64::from).collect()) } else { Value::Other })
+    }
+
     fn skip_value(&mut self, kind: u32, nesting: u32) -> Result<(), HeaderError> {
         match kind {
             8 => self.text(u64::MAX, false).map(drop),
             9 => {
                 let (inner, count) = (self.u32()?, self.u64()?);
-                if let Some(width) = width(inner) {
-                    return self.skip(count.saturating_mul(width));
-                }
-                if nesting >= MAX_NESTING {
-                    return Err(self.malformed("its arrays are nested too deeply"));
-                }
-                // Every element takes bytes, so the file's end ends this loop whatever the count.
-                for _ in 0..count {
-                    self.skip_value(inner, nesting + 1)?;
-                }
-                Ok(())
+                self.skip_list(inner, count, nesting)
             }
             kind => match width(kind) {
                 Some(width) => self.skip(width),
                 None => Err(self.malformed("a metadata value has an unknown type")),
             },
         }
+    }
+
+    fn skip_list(&mut self, inner: u32, count: u64, nesting: u32) -> Result<(), HeaderError> {
+        if let Some(width) = width(inner) {
+            return self.skip(count.saturating_mul(width));
+        }
+        if nesting >= MAX_NESTING {
+            return Err(self.malformed("its arrays are nested too deeply"));
+        }
+        // Every element takes bytes, so the file's end ends this loop whatever the count.
+        for _ in 0..count {
+            self.skip_value(inner, nesting + 1)?;
+        }
+        Ok(())
     }
 }
 

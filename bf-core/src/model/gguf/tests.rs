@@ -31,6 +31,29 @@ fn facts_are_read() {
 }
 
 #[test]
+fn numbers_of_layers_are_kept_whatever_their_order() {
+    let long = vec![1; 1025];
+    let file = Gguf::new()
+        .number("other.block_count", 3)
+        .numbers("llama.attention.head_count_kv", &[8, 0, 8])
+        .number("llama.block_count", 2)
+        .numbers("llama.attention.head_count", &[1, -1])
+        .numbers("llama.attention.key_length", &long)
+        .text("general.architecture", "llama")
+        .number("llama.of_the_future", 1);
+    let shape = parse(&file.bytes()).unwrap().shape;
+    assert_eq!(shape.get("attention.head_count_kv"), [8, 0, 8]);
+    assert_eq!((shape.one("block_count"), shape.one("attention.head_count_kv")), (Some(2), None));
+    for none in ["attention.head_count", "attention.key_length", "of_the_future"] {
+        assert_eq!(shape.get(none), [0; 0], "{none}");
+    }
+    let whole = file.bytes();
+    for length in 0..whole.len() {
+        assert!(matches!(parse(&whole[..length]), Err(HeaderError::Truncated { .. })), "{length}");
+    }
+}
+
+#[test]
 fn without_a_file_type_most_parameters_decide() {
     let summary = parse(&Gguf::new().tensor("a", &[256], 14).tensor("b", &[16], 0).bytes()).unwrap();
     assert_eq!(summary.quantisation.as_deref(), Some("Q6_K"));
