@@ -51,7 +51,13 @@ fn every_command_of_bf_user_has_its_keys() {
         let tier = json(&words);
         has(&tier, &["partition", "tier", "source", "reason"]);
         assert_eq!(tier["source"], "size_match", "{tier}");
+        has(&tier, &["model", "memory", "warnings"]);
     }
+    // 30 layers * 3 heads * (64 + 64) numbers * 2 bytes, as the file's own header has it.
+    let tier = json(&["tier", "recommend", REPO, "--context", "1000"]);
+    assert_eq!(tier["memory"]["kv_cache_bytes_per_token"], 23_040, "{tier}");
+    assert_eq!(tier["memory"]["kv_cache_bytes"], 23_040_000, "{tier}");
+    assert_eq!(tier["model"]["context_length"], 8192, "{tier}");
     has(&json(&["version"]), &["version"]);
     json(&["stop", id]);
     json(&["rm", id]);

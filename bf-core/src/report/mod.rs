@@ -13,7 +13,7 @@ mod version;
 pub use exit::Exit;
 pub use failure::{Explain, Failure};
 pub use finding::{Finding, Severity};
-pub use render::{Format, Report, human_bytes, print, render_failure, table};
+pub use render::{Format, Report, human_bytes, human_count, print, render_failure, table};
 pub(crate) use shown::is_unshown;
 pub use shown::{lossy, one_line, shell_quoted};
 pub use version::Version;

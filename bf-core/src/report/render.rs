@@ -90,19 +90,31 @@ pub fn table(
 }
 
 /// Bytes for eyes, in powers of ten as everywhere in this project: `98.4 MB`.
-#[allow(clippy::cast_precision_loss)] // one decimal is shown
 pub fn human_bytes(bytes: u64) -> String {
-    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
-    if bytes < 1000 {
-        return format!("{bytes} B");
+    scaled(bytes, &["kB", "MB", "GB", "TB"]).unwrap_or_else(|| format!("{bytes} B"))
+}
+
+/// A number for eyes, as people who speak of parameters write it: `8.0 B` are billions.
+pub fn human_count(number: u64) -> String {
+    scaled(number, &["k", "M", "B", "T"]).unwrap_or_else(|| number.to_string())
+}
+
+/// A number from a thousand up, in the largest of `units` that leaves something in front of the point.
+#[allow(clippy::cast_precision_loss)] // one decimal is shown
+fn scaled(number: u64, units: &[&str]) -> Option<String> {
+    if number < 1000 {
+        return None;
     }
-    let mut value = bytes as f64 / 1000.0;
-    let mut unit = 0;
-    while value >= 999.95 && unit + 1 < UNITS.len() {
+    let mut value = number as f64 / 1000.0;
+    let mut rest = units;
+    while let [_, larger @ ..] = rest
+        && value >= 999.95
+        && !larger.is_empty()
+    {
         value /= 1000.0;
-        unit += 1;
+        rest = larger;
     }
-    format!("{value:.1} {}", UNITS[unit])
+    Some(format!("{value:.1} {}", rest.first()?))
 }
 
 #[cfg(test)]
@@ -144,5 +156,7 @@ mod tests {
         assert_eq!(human_bytes(98_362_432), "98.4 MB");
         assert_eq!(human_bytes(999_960_000), "1.0 GB");
         assert_eq!(human_bytes(5_000_000_000_000_000), "5000.0 TB");
+        assert_eq!(human_count(8_030_261_248), "8.0 B");
+        assert_eq!((human_count(999), human_count(134_515_008)), ("999".into(), "134.5 M".into()));
     }
 }

@@ -3,6 +3,7 @@
 mod choice;
 mod error;
 mod find;
+mod gpu;
 mod recommend;
 #[cfg(test)]
 mod tests;
@@ -10,4 +11,5 @@ mod tests;
 pub use choice::{Choice, Source};
 pub use error::TierError;
 pub use find::find;
+pub use gpu::gpu_memory;
 pub use recommend::recommend;

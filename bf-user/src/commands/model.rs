@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use bf_core::catalog::Catalog;
 use bf_core::model::{self, Inventory, Location, ModelInfo, Root};
-use bf_core::report::{Exit, Failure, Report, human_bytes, table};
+use bf_core::report::{Exit, Failure, Report, human_bytes, human_count, table};
 use bf_core::settings::Settings;
 use bf_core::site::Layout;
 use clap::Subcommand;
@@ -37,11 +37,12 @@ impl Report for Models {
                 model.format.name().to_owned(),
                 model.size_bytes.map_or_else(dash, human_bytes),
                 model.dtype.clone().unwrap_or_else(dash),
+                model.parameters.map_or_else(dash, human_count),
                 model.license.clone().unwrap_or_else(dash),
                 model.location.name().to_owned(),
             ]
         });
-        table(out, &["MODEL", "REVISION", "FORMAT", "SIZE", "TYPE", "LICENSE", "WHERE"], rows)
+        table(out, &["MODEL", "REVISION", "FORMAT", "SIZE", "TYPE", "PARAMETERS", "LICENSE", "WHERE"], rows)
     }
 
     fn quiet(&self, out: &mut dyn Write) -> io::Result<()> {

@@ -1,17 +1,18 @@
 //! `bf-user tier ls` and `bf-user tier recommend`
 
+mod recommend;
+
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use bf_core::model::{self, ModelId};
 use bf_core::report::{Exit, Failure, Report, table};
 use bf_core::settings::Settings;
 use bf_core::spec::{ResourceSpecs, SpecSource};
-use bf_core::tier::{self, Choice};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use crate::launch::{gb, open_cache, roots};
+use self::recommend::RecommendArgs;
+use crate::launch::open_cache;
 use crate::printer::Printer;
 
 #[derive(Debug, Subcommand)]
@@ -27,21 +28,6 @@ pub(crate) struct SpecsArgs {
     /// Use this resource_specs.yaml [default: the cache's]
     #[arg(long, value_name = "FILE")]
     specs: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RecommendArgs {
-    /// The model, as ORG/NAME
-    #[arg(required_unless_present = "size_gb")]
-    model: Option<String>,
-    /// Size of its weights in GB (10^9 bytes) [default: that of the model]
-    #[arg(long, value_name = "N")]
-    size_gb: Option<f64>,
-    /// Partition whose tiers are used [default: the site's default one]
-    #[arg(long)]
-    partition: Option<String>,
-    #[command(flatten)]
-    specs: SpecsArgs,
 }
 
 #[derive(Serialize)]
@@ -80,26 +66,6 @@ impl Report for Tiers {
     }
 }
 
-#[derive(Serialize)]
-#[serde(transparent)]
-struct Recommended(Choice);
-
-impl Report for Recommended {
-    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        match &self.0.tier {
-            Some(tier) => {
-                writeln!(out, "{}: {}", label(self.0.partition.as_deref(), tier), self.0.reason)
-            }
-            None => writeln!(out, "no tier: {}", self.0.reason),
-        }
-    }
-
-    fn quiet(&self, out: &mut dyn Write) -> io::Result<()> {
-        let partition = self.0.partition.as_deref();
-        self.0.tier.iter().try_for_each(|tier| writeln!(out, "{}", label(partition, tier)))
-    }
-}
-
 /// A tier as `--tier` takes it.
 fn label(partition: Option<&str>, tier: &str) -> String {
     partition.map_or_else(|| tier.to_owned(), |partition| format!("{partition}.{tier}"))
@@ -120,18 +86,7 @@ pub(crate) fn run(
             printer.report(&Tiers(specs))?;
             Ok(Exit::Ok)
         }
-        TierCommand::Recommend(args) => {
-            let specs = load(&args.specs, &settings, printer)?;
-            let size_gb = match (args.size_gb, &args.model) {
-                (Some(size), _) => Some(size),
-                (None, Some(model)) => size_of(model, &settings()?)?,
-                (None, None) => None,
-            };
-            let choice = tier::recommend(&specs, args.model.as_deref(), size_gb, args.partition.as_deref())?;
-            let exit = if choice.tier.is_some() { Exit::Ok } else { Exit::Findings };
-            printer.report(&Recommended(choice))?;
-            Ok(exit)
-        }
+        TierCommand::Recommend(args) => recommend::run(args, settings, printer),
     }
 }
 
@@ -147,11 +102,4 @@ fn load(
     let loaded = ResourceSpecs::load_file(path)?;
     printer.findings(&loaded.warnings);
     Ok(loaded.specs)
-}
-
-/// The size of a model's weights in GB; `None` if they are there and their size is not known.
-fn size_of(model: &str, settings: &Settings) -> Result<Option<f64>, Failure> {
-    let layout = open_cache(settings)?;
-    let found = model::find(&roots(settings, &layout), &ModelId::parse_stored(model)?, None)?;
-    Ok(found.info.size_bytes.map(gb))
 }
