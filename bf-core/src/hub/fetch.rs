@@ -56,7 +56,11 @@ impl Hub {
             hub: &hub,
             listing,
             store,
-            queue: Mutex::new(Queue { waiting, ..Queue::default() }),
+            queue: Mutex::new(Queue {
+                unopened: waiting.iter().map(|file| file.bytes).sum(),
+                waiting,
+                ..Queue::default()
+            }),
             changed: Condvar::new(),
         };
         thread::scope(|scope| {
@@ -97,6 +101,8 @@ struct Work<'a> {
 struct Queue<'a> {
     /// The largest is the last.
     waiting: Vec<&'a RemoteFile>,
+    /// Bytes of those, and of files that are being opened.
+    unopened: u64,
     active: Vec<Arc<Download<'a>>>,
     /// Files that are being opened.
     opening: usize,
@@ -172,6 +178,7 @@ impl<'a> Work<'a> {
         download.tell(Event::Started { path, total: file.bytes, resumed_from });
         let mut queue = self.queue();
         queue.opening -= 1;
+        queue.unopened -= file.bytes;
         queue.active.push(Arc::clone(&download));
         let claim = download.claim(self.shares(&queue))?;
         drop(queue);
@@ -182,10 +189,13 @@ impl<'a> Work<'a> {
     }
 
     fn shares(&self, queue: &Queue<'a>) -> Shares {
-        let waiting: u64 = queue.waiting.iter().map(|file| file.bytes).sum();
         let active: u64 = queue.active.iter().map(|download| download.file.bytes - download.done()).sum();
         let limits = self.hub.options.limits;
-        Shares { left: waiting + active, workers: limits.at_once.max(1) as u64, part: self.hub.options.part }
+        Shares {
+            left: queue.unopened + active,
+            workers: limits.at_once.max(1) as u64,
+            part: self.hub.options.part,
+        }
     }
 
     /// Fetches a part, however often it breaks off.

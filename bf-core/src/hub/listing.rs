@@ -9,6 +9,8 @@ use crate::model::ModelId;
 
 /// The most files that a model may have.
 const MAX_FILES: usize = 100_000;
+/// The most bytes that all of them may have: sums stay far from where they would overflow.
+const MAX_BYTES: u64 = 1 << 50;
 /// The longest path, in bytes.
 const MAX_PATH: usize = 1024;
 /// The longest part of a path, in bytes: a file name's limit.
@@ -212,6 +214,7 @@ fn checked(described: Vec<Described>) -> Result<Vec<RemoteFile>, String> {
         return Err(format!("it has more than {MAX_FILES} files"));
     }
     let mut files = Vec::with_capacity(described.len());
+    let mut total: u64 = 0;
     for file in described {
         let Described { path, bytes, sha256, git_sha1 } = file;
         if let Some(reason) = broken_rule(&path) {
@@ -224,7 +227,11 @@ fn checked(described: Vec<Described>) -> Result<Vec<RemoteFile>, String> {
         };
         let hash = hash.ok_or_else(|| format!("{path} has no hash that is one"))?;
         let bytes = bytes.ok_or_else(|| format!("{path} has no size"))?;
+        total = total.saturating_add(bytes);
         files.push(RemoteFile { path, bytes, hash });
+    }
+    if total > MAX_BYTES {
+        return Err(format!("its files would have {total} bytes"));
     }
     files.sort_by(|one, other| one.path.cmp(&other.path));
     let mut kinds: HashMap<&str, bool> = HashMap::new();
@@ -352,6 +359,7 @@ mod tests {
             r#"{"rfilename":"a","size":3,"blobId":"../../x"}"#.to_owned(),
             format!(r#"{{"rfilename":"a","size":3,"lfs":{{"sha256":"{}"}}}}"#, "0a".repeat(20)),
             format!(r#"{{"rfilename":"a","blobId":"{}"}}"#, "0a".repeat(20)),
+            format!(r#"{{"rfilename":"a","size":{},"blobId":"{}"}}"#, u64::MAX, "0a".repeat(20)),
             format!(r#"{},{{"rfilename":"b","size":4,"blobId":"{}"}}"#, file("a"), "0a".repeat(20)),
         ] {
             assert!(read(&wrong).is_err(), "{wrong}");

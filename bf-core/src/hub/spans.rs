@@ -14,7 +14,7 @@ use fs_err::os::unix::fs::OpenOptionsExt;
 use crate::bounded::{self, Links};
 
 /// Bytes that may be written before the journal says so.
-const UNSAID: u64 = 128 * 1024;
+const UNSAID: u64 = 32 * 1024;
 /// Bytes of a line.
 const LINE: u64 = 34;
 /// Bytes that a journal may have: parts of the largest file, many times over.

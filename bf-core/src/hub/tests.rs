@@ -413,10 +413,10 @@ fn several_files_come_at_once_each_content_once() {
     let bodies: Vec<Vec<u8>> = (0..6).map(|number| content(number * 30_000)).collect();
     let files: Vec<RemoteFile> =
         bodies.iter().enumerate().map(|(number, body)| file(&format!("f{number}"), body)).collect();
-    let served = bodies.clone();
+    let contents = bodies.clone();
     let server = Server::start(move |asked| {
         let number: usize = asked.path.rsplit('f').next().unwrap().parse().unwrap();
-        good(&served[number], asked)
+        good(&contents[number], asked)
     });
     let (options, events) = options(&server, &[]);
     let hub = Hub::new(options).unwrap();
