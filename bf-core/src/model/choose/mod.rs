@@ -50,6 +50,9 @@ pub struct Weights {
     pub alternatives: Vec<Alternative>,
 }
 
+/// Gives the content of the index at a path of the list, or nothing when it is to be passed over.
+pub type ReadIndex<'a, E> = dyn FnMut(&str) -> Result<Option<Vec<u8>>, E> + 'a;
+
 /// Chooses among `files`, each a path with `/` and a length in bytes, by the rules of [`Choice`]. `read` gives the content of an
 /// index (`*.index.json`) of the list; `Ok(None)` passes it over, as if it were not in the list. It is asked at most once for each.
 ///
@@ -57,7 +60,7 @@ pub struct Weights {
 /// [`ChooseError`]: an index that cannot be read, shards that are not there, no weights, only weights that can hold code.
 pub fn choose<E>(
     files: &[(&str, u64)],
-    read: &mut dyn FnMut(&str) -> Result<Option<Vec<u8>>, E>,
+    read: &mut ReadIndex<'_, E>,
     choice: &Choice,
 ) -> Result<Chosen, ChooseError<E>> {
     let list = List { files, choice };

@@ -44,14 +44,14 @@ pub(in super::super) fn of_gguf(architecture: Option<&str>, shape: &Shape) -> Re
         return Ok(KvCache { state_layers: layers, ..KvCache::default() });
     }
     let heads = shape.get("attention.head_count");
-    let part = |key: &'static str| match shape.one(key) {
-        Some(dim) => Ok(dim),
-        None => {
-            // Where layers differ, the ones without attention have no heads.
-            let heads = heads.iter().copied().find(|heads| *heads > 0);
-            let heads = heads.ok_or_else(|| Unknown::new(format!("the header does not say `{key}`")))?;
-            Ok(need(shape, "embedding_length")? / heads)
+    let part = |key: &'static str| {
+        if let Some(dim) = shape.one(key) {
+            return Ok(dim);
         }
+        // Where layers differ, the ones without attention have no heads.
+        let heads = heads.iter().copied().find(|heads| *heads > 0);
+        let heads = heads.ok_or_else(|| Unknown::new(format!("the header does not say `{key}`")))?;
+        Ok(need(shape, "embedding_length")? / heads)
     };
     let dims = part("attention.key_length")?.checked_add(part("attention.value_length")?);
     let dims = dims.filter(|dims| *dims > 0).ok_or_else(|| Unknown::new("its heads are impossibly large"))?;

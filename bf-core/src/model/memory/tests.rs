@@ -174,7 +174,7 @@ fn the_sum_has_weights_cache_and_overhead() {
     assert!(Memory::default().gpu_memory(1, 1).is_err());
 }
 
-fn of_header(file: Gguf) -> Result<KvCache, Unknown> {
+fn of_header(file: &Gguf) -> Result<KvCache, Unknown> {
     let bytes = file.bytes();
     let summary = gguf::read_from(&bytes[..], bytes.len() as u64).unwrap();
     of_gguf(summary.architecture.as_deref(), &summary.shape)
@@ -192,20 +192,20 @@ fn headers_of_gguf_say_the_same() {
     };
     // 2 * 8 * 4096/32 * 2 = 4096.
     let llama = of("llama").number("llama.attention.head_count_kv", 8);
-    assert_eq!(of_header(llama).unwrap().layers, [layers(12, 4096, None)]);
+    assert_eq!(of_header(&llama).unwrap().layers, [layers(12, 4096, None)]);
     // 4 * (256 + 128) * 2 = 3072; every sixth of 12 attends to all.
     let gemma = of("gemma3")
         .number("gemma3.attention.head_count_kv", 4)
         .number("gemma3.attention.key_length", 256)
         .number("gemma3.attention.value_length", 128)
         .number("gemma3.attention.sliding_window", 512);
-    assert_eq!(of_header(gemma).unwrap().layers, [layers(10, 3072, Some(512)), layers(2, 3072, None)]);
+    assert_eq!(of_header(&gemma).unwrap().layers, [layers(10, 3072, Some(512)), layers(2, 3072, None)]);
     // Each layer has its own number of heads: those of none have a state.
     let jamba = of("jamba").numbers("jamba.attention.head_count_kv", &[0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0]);
-    let cache = of_header(jamba).unwrap();
+    let cache = of_header(&jamba).unwrap();
     assert_eq!((cache.layers, cache.state_layers), (vec![layers(1, 4096, None)], 11));
     // Every head keeps its own where nothing else is said.
-    assert_eq!(of_header(of("qwen2")).unwrap().layers, [layers(12, 16_384, None)]);
+    assert_eq!(of_header(&of("qwen2")).unwrap().layers, [layers(12, 16_384, None)]);
     for unsaid in [
         Gguf::new(),
         Gguf::new().text("general.architecture", "llama"),
@@ -213,7 +213,7 @@ fn headers_of_gguf_say_the_same() {
         of("gemma2"),
         of("llama").numbers("llama.attention.head_count_kv", &[8, 8]),
     ] {
-        assert!(of_header(unsaid).is_err());
+        assert!(of_header(&unsaid).is_err());
     }
 }
 

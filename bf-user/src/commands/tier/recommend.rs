@@ -309,7 +309,11 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_said_to_be_so() {
-        let unknown = ModelInfo { memory: Memory::default(), context_length: None, ..info(1) };
+        let unknown = ModelInfo {
+            memory: Memory { weights_bytes: Some(1), ..Memory::default() },
+            context_length: None,
+            ..info(1)
+        };
         let recommended = recommended(unknown, None);
         let text = text(&recommended);
         assert!(text.contains("GPU memory not known: the model's files were not read"), "{text}");
