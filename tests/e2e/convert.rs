@@ -63,7 +63,7 @@ pub(crate) fn place() -> TempDir {
 /// `image pull REF --output FILE` by our own engine, with a folder of its own for the file.
 pub(crate) struct Pull {
     site: Site,
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
 }
 
 impl Pull {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Duration;
 
 use bf_test_kit::images::{Config, Content, Image, Item, Layer, Layout, Packing, Served, small, tar_header};
@@ -114,6 +116,63 @@ fn blobs_that_are_not_what_was_said_are_refused() {
         layout.add_layers("x", &config, &[layer, other]);
         BTreeMap::new()
     });
+}
+
+#[test]
+fn what_somebody_else_has_laid_out_in_a_folder_of_all_is_refused() {
+    const SOMEBODY: u32 = 54_321;
+    or_skip!(converts());
+    let place = place();
+    let mut layout = Layout::new(&place.path().join("layout"));
+    let layer = layout.layer(&small().layers[0], Packing::Gzip);
+    layout.add_layers("x", &Config::default(), std::slice::from_ref(&layer));
+    let served = Served::start(layout.path(), BTreeMap::new());
+    let secret = place.path().join("secret");
+    fs_err::write(&secret, "secret").unwrap();
+    let theirs = |path: &Path| std::os::unix::fs::lchown(path, Some(SOMEBODY), Some(SOMEBODY)).unwrap();
+    let refused = |lay_out: &dyn Fn(&Path), words: &[&str], said: &str| {
+        let pull = Pull::new();
+        fs_err::set_permissions(&pull.folder, PermissionsExt::from_mode(0o1777)).unwrap();
+        lay_out(&pull.folder);
+        let outcome = pull.of(&served.reference("hostile/image:x"), words).run();
+        assert_eq!(outcome.exit, 77, "{outcome}");
+        assert!(outcome.one_sentence().stderr.contains(said), "{said}");
+        assert_eq!(fs_err::read_to_string(&secret).unwrap(), "secret");
+    };
+    // The folder that it is made in, with links to files of ours.
+    let folder = |folder: &Path| {
+        let partial = folder.join(".image.sif.partial");
+        let layers = partial.join("layers");
+        fs_err::create_dir_all(&layers).unwrap();
+        let blob = layer.digest.replace(':', "-") + ".partial";
+        for link in [partial.join("lock"), layers.join(blob)] {
+            std::os::unix::fs::symlink(&secret, &link).unwrap();
+            theirs(&link);
+        }
+        theirs(&layers);
+        theirs(&partial);
+    };
+    refused(&folder, &[], ".image.sif.partial belongs to the user 54321: remove it");
+    // One of ours that others could fill.
+    let open = |folder: &Path| {
+        let partial = folder.join(".image.sif.partial");
+        fs_err::create_dir(&partial).unwrap();
+        fs_err::set_permissions(&partial, PermissionsExt::from_mode(0o777)).unwrap();
+    };
+    refused(&open, &[], ".image.sif.partial was open to others");
+    // The file itself.
+    let file = |folder: &Path| {
+        fs_err::write(folder.join("image.sif"), "theirs").unwrap();
+        theirs(&folder.join("image.sif"));
+    };
+    for words in [&[][..], &["--force"]] {
+        refused(&file, words, "image.sif belongs to the user 54321");
+    }
+    let link = |folder: &Path| {
+        std::os::unix::fs::symlink(&secret, folder.join("image.sif")).unwrap();
+        theirs(&folder.join("image.sif"));
+    };
+    refused(&link, &["--force"], "image.sif belongs to the user 54321");
 }
 
 #[test]

@@ -3,16 +3,20 @@
 //! Beside the file there is a private folder while it is made, `.NAME.partial/`: what was fetched when the network or the machine
 //! failed stays in it, and the next run goes on from there.
 
-use std::fs::File;
+use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use bf_core::image::{Digest, Reference};
-use bf_core::publish::{private_folder, set_mode};
+use bf_core::publish::own_folder;
 use bf_core::report::{Exit, Failure, Report, human_bytes};
 use bf_core::sif;
+use fs_err::os::unix::fs::OpenOptionsExt;
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{AT_FDCWD, Flock, FlockArg, OFlag, renameat};
+use nix::unistd::geteuid;
 use serde::Serialize;
 
 use super::{Maker, Tell};
@@ -50,6 +54,8 @@ impl Report for Written {
 /// Where it is made.
 struct Work {
     folder: PathBuf,
+    /// The folder itself, whatever has its name by now.
+    open: OwnedFd,
     made: PathBuf,
     layers: PathBuf,
     _lock: Flock<File>,
@@ -59,20 +65,26 @@ impl Work {
     fn of(output: &Path) -> Result<Self, Failure> {
         let name = output.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let folder = output.with_file_name(format!(".{name}.partial"));
-        private_folder(&folder)?;
+        let open = own(&folder)?;
         let busy = || {
             let message = format!("{} is being made by somebody else", output.display());
             Failure::new(Exit::Busy, "busy", message)
                 .with_hint("wait until that has ended, and run the command again")
         };
         let path = folder.join("lock");
-        let lock = File::options().read(true).write(true).create(true).truncate(false).open(&path)?;
+        let mut options = fs_err::OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let lock = match options.custom_flags(OFlag::O_NOFOLLOW.bits()).open(&path) {
+            // Who has ended just now has taken the folder away.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(busy()),
+            lock => lock?.into_parts().0,
+        };
         let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
             Errno::EWOULDBLOCK => busy(),
             other => io::Error::from(other).into(),
         })?;
-        // Who has ended meanwhile has removed it, and a third may have made it anew.
-        if !path.exists() {
+        // The same between the two, and a third may have made it anew.
+        if !is_at(&lock.metadata()?, &path) {
             return Err(busy());
         }
         let (made, layers) = (folder.join("image.sif"), folder.join("layers"));
@@ -80,9 +92,48 @@ impl Work {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
-        private_folder(&layers)?;
-        Ok(Self { folder, made, layers, _lock: lock })
+        own(&layers)?;
+        Ok(Self { folder, open, made, layers, _lock: lock })
     }
+
+    /// Gives what was made its name.
+    fn publish(&self, file: &File, output: &Path) -> io::Result<()> {
+        if !is_at(&file.metadata()?, &self.made) {
+            let message = format!("{} is not what was made there", self.made.display());
+            return Err(io::Error::other(message));
+        }
+        file.set_permissions(Permissions::from_mode(0o755))?;
+        renameat(&self.open, "image.sif", AT_FDCWD, output)?;
+        Ok(())
+    }
+
+    /// Removes it with all that is in it. Under another name: once the lock is not there any more, the next run makes its own.
+    fn remove(&self) -> io::Result<()> {
+        let mut gone = self.folder.clone().into_os_string();
+        gone.push(format!(".{}", std::process::id()));
+        fs_err::rename(&self.folder, &gone)?;
+        fs_err::remove_dir_all(gone)
+    }
+}
+
+/// A folder for us alone, whose contents are ours.
+fn own(path: &Path) -> Result<OwnedFd, Failure> {
+    own_folder(path).map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            Failure::new(Exit::Permission, "permission_denied", error.to_string())
+        }
+        _ => error.into(),
+    })
+}
+
+/// Whether an open file is what has this name, and no link to it.
+fn is_at(open: &Metadata, path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|there| (there.dev(), there.ino()) == (open.dev(), open.ino()))
+}
+
+/// Whether we may take it for our own work, or put that in its place: root's counts as well.
+fn is_own(there: &Metadata) -> bool {
+    [geteuid().as_raw(), 0].contains(&there.uid())
 }
 
 /// Makes `output` of the image, unless it is there.
@@ -113,7 +164,12 @@ pub(crate) fn write(
         bytes: None,
         partition_sha256: None,
     };
-    if fs_err::symlink_metadata(output).is_ok() {
+    if let Ok(there) = fs_err::symlink_metadata(output) {
+        if !is_own(&there) {
+            let message = format!("{} belongs to the user {}", output.display(), there.uid());
+            return Err(Failure::new(Exit::Permission, "permission_denied", message)
+                .with_hint("it is neither believed nor replaced: choose another name or folder"));
+        }
         let own = same(output, known.as_ref().map(|(_, compression)| compression.as_str()), &written)?;
         match own {
             Some(bytes) => return Ok(Written { changed: false, bytes: Some(bytes), ..written }),
@@ -136,10 +192,9 @@ pub(crate) fn write(
     file.sync_all()?;
     let length = file.metadata()?.len();
     let digests = sif::digests(file.file())?;
-    set_mode(&work.made, 0o755)?;
-    fs_err::rename(&work.made, output)?;
+    work.publish(file.file(), output)?;
     fs_err::File::open(parent)?.sync_all()?;
-    fs_err::remove_dir_all(&work.folder)?;
+    work.remove()?;
     written.bytes = Some(length);
     written.partition_sha256 = Some(digests.partition_sha256);
     Ok(written)
@@ -147,19 +202,25 @@ pub(crate) fn write(
 
 /// The length of a file that was made of the same, in the same way.
 fn same(output: &Path, compression: Option<&str>, wanted: &Written) -> Result<Option<u64>, Failure> {
-    let file = fs_err::File::open(output)?;
+    let mut options = fs_err::OpenOptions::new();
+    // A pipe would wait for somebody.
+    let file = options.read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(output)?;
+    let there = file.metadata()?;
+    if !there.is_file() || !is_own(&there) {
+        return Ok(None);
+    }
     let Ok(own) = sif::provenance_of(file.file()) else { return Ok(None) };
     let is_same = own.reference == wanted.reference.clone().unpinned()
         && own.source == wanted.digest
         && Some(own.compression.as_str()) == compression
         && sif::verify(file.file()).is_ok_and(|damage| damage.is_empty());
-    Ok(is_same.then_some(file.metadata()?.len()))
+    Ok(is_same.then_some(there.len()))
 }
 
 /// Leaves what the next run can use, or nothing where it could only fail again.
 fn given_up(work: &Work, failure: Failure) -> Failure {
     let removed = if failure.exit == Exit::Invalid {
-        fs_err::remove_dir_all(&work.folder)
+        work.remove()
     } else {
         match fs_err::remove_file(&work.made) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -172,5 +233,49 @@ fn given_up(work: &Work, failure: Failure) -> Failure {
             let hint = format!("{}; remove {} by hand", error, work.folder.display());
             failure.with_hint(hint)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_is_being_removed_is_not_used_by_the_next_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let output = dir.path().join("o.sif");
+        let first = Work::of(&output).unwrap();
+        assert_eq!(Work::of(&output).err().unwrap().exit, Exit::Busy);
+        // As when it stops right after the rename: its lock is held, and not under the name of the next.
+        let gone = dir.path().join("gone");
+        fs_err::rename(&first.folder, &gone).unwrap();
+        let second = Work::of(&output).unwrap();
+        assert!(gone.join("lock").exists());
+        second.remove().unwrap();
+        assert!(!second.folder.exists());
+    }
+
+    #[test]
+    fn what_is_not_the_file_that_was_made_gets_no_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let (output, other) = (dir.path().join("o.sif"), dir.path().join("other"));
+        let work = Work::of(&output).unwrap();
+        fs_err::write(&other, "other").unwrap();
+        let file = fs_err::File::create(&work.made).unwrap();
+        fs_err::remove_file(&work.made).unwrap();
+        std::os::unix::fs::symlink(&other, &work.made).unwrap();
+        work.publish(file.file(), &output).unwrap_err();
+        assert!(!output.exists());
+    }
+
+    #[test]
+    fn a_link_is_no_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let (output, other) = (dir.path().join("o.sif"), dir.path().join("other"));
+        fs_err::write(&other, "other").unwrap();
+        let work = Work::of(&output).unwrap();
+        fs_err::remove_file(work.folder.join("lock")).unwrap();
+        std::os::unix::fs::symlink(&other, work.folder.join("lock")).unwrap();
+        assert!(Work::of(&output).is_err());
     }
 }

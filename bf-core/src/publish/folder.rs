@@ -9,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, open, openat, renameat};
 use nix::sys::stat::{Mode, fstat, mkdirat};
+use nix::unistd::geteuid;
 
 use super::set_mode;
 
@@ -73,10 +74,34 @@ pub(super) fn private_below(root: &Path, path: &Path) -> io::Result<()> {
 
 /// The same for a path that is in no cache: only its last part may not be a link.
 pub(super) fn private(path: &Path) -> io::Result<()> {
+    close(&anywhere(path)?)
+}
+
+/// The same for who believes what is in it: in a folder like `/tmp` anybody can have made it first.
+pub(super) fn own(path: &Path) -> io::Result<OwnedFd> {
+    let folder = anywhere(path)?;
+    let found = fstat(&folder)?;
+    let refused = |why: &str| {
+        let message = format!("{} {why}: remove it, or choose another folder", path.display());
+        io::Error::new(io::ErrorKind::PermissionDenied, message)
+    };
+    if found.st_uid != geteuid().as_raw() {
+        return Err(refused(&format!("belongs to the user {}", found.st_uid)));
+    }
+    // Where there is an access control list, the group's bits are the most that it gives to anybody.
+    if found.st_mode & 0o022 != 0 {
+        return Err(refused("was open to others, who can have put anything into it"));
+    }
+    close(&folder)?;
+    Ok(folder)
+}
+
+/// Opens a folder of any path, which is made if it is missing.
+fn anywhere(path: &Path) -> io::Result<OwnedFd> {
     let (parent, name) = split(path)?;
     let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
     let parent = root(parent).map_err(|error| named_io(path, "cannot create folder", &error))?;
-    close(&make(parent, name, path, 0o700)?.0)
+    Ok(make(parent, name, path, 0o700)?.0)
 }
 
 fn close(folder: &OwnedFd) -> io::Result<()> {
@@ -138,6 +163,7 @@ mod tests {
         symlink(outside.path(), &link).unwrap();
         for error in [
             private(&link).unwrap_err(),
+            own(&link).unwrap_err(),
             private_below(dir.path(), &link).unwrap_err(),
             private_below(dir.path(), &link.join("deep")).unwrap_err(),
             move_in(dir.path(), &link, &link.join("in")).unwrap_err(),
@@ -155,5 +181,29 @@ mod tests {
         set_mode(&own, 0o755).unwrap();
         private_below(dir.path(), &own).unwrap();
         assert_eq!(fs_err::metadata(&own).unwrap().permissions().mode() & 0o7777, 0o700);
+    }
+
+    #[test]
+    fn a_folder_that_somebody_else_could_fill_is_not_believed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("own");
+        own(&path).unwrap();
+        set_mode(&path, 0o755).unwrap();
+        own(&path).unwrap();
+        assert_eq!(fs_err::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o700);
+
+        for mode in [0o770, 0o707, 0o1777] {
+            set_mode(&path, mode).unwrap();
+            let error = own(&path).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+            assert!(error.to_string().contains("own was open to others"), "{error}");
+        }
+        // Only root can give a folder away.
+        set_mode(&path, 0o700).unwrap();
+        if std::os::unix::fs::chown(&path, Some(54_321), None).is_ok() {
+            let error = own(&path).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+            assert!(error.to_string().contains("own belongs to the user 54321: remove it"), "{error}");
+        }
     }
 }

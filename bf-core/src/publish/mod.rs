@@ -23,7 +23,7 @@ pub use acl::has_acl;
 pub(crate) use acl::testing::give as give_acl;
 pub(crate) use acl::{ACCESS as ACL, DEFAULT as HANDED_DOWN};
 pub use downloads::Downloads;
-pub use modes::{Content, Policy, private_folder, set_mode};
+pub use modes::{Content, Policy, own_folder, private_folder, set_mode};
 pub use repair::Access;
 pub use stage::Stage;
 pub use way::{PublishError, clear, clear_link, clear_parts, clear_these};

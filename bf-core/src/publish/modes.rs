@@ -144,3 +144,11 @@ pub fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
 pub fn private_folder(path: &Path) -> io::Result<()> {
     folder::private(path)
 }
+
+/// Makes sure of the same of a folder whose contents are going to be believed, and opens it.
+///
+/// # Errors
+/// [`io::ErrorKind::PermissionDenied`]: it belongs to somebody else, or others could write into it until now.
+pub fn own_folder(path: &Path) -> io::Result<OwnedFd> {
+    folder::own(path)
+}

@@ -4,6 +4,9 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use fs_err::os::unix::fs::OpenOptionsExt;
+use nix::fcntl::OFlag;
+
 use super::RegistryError;
 use crate::digest;
 use crate::image::Digest;
@@ -58,8 +61,10 @@ impl BlobStore {
     /// Opens what an earlier run left, or begins; for us alone.
     pub(super) fn begin(&self, digest: &Digest) -> Result<File, RegistryError> {
         let path = self.partial(digest);
-        let file =
-            fs_err::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
+        let mut options = fs_err::OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        // Nothing of ours is a link: what it leads to must not be written.
+        let file = options.custom_flags(OFlag::O_NOFOLLOW.bits()).open(&path)?;
         let (file, _) = file.into_parts();
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => Err(RegistryError::Busy { path }),
@@ -81,5 +86,22 @@ impl BlobStore {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_in_the_place_of_a_blob_is_not_written_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, other) = (BlobStore::new(dir.path().join("blobs")).unwrap(), dir.path().join("other"));
+        fs_err::write(&other, "other").unwrap();
+        let digest: Digest = format!("sha256:{}", "ab".repeat(32)).parse().unwrap();
+        std::os::unix::fs::symlink(&other, store.partial(&digest)).unwrap();
+        store.begin(&digest).unwrap_err();
+        fs_err::remove_file(store.partial(&digest)).unwrap();
+        store.begin(&digest).unwrap();
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bf_core::apptainer::Apptainer;
 use bf_core::host::{self, Limits};
-use bf_core::publish::private_folder;
+use bf_core::publish::own_folder;
 use bf_core::report::Failure;
 use bf_core::settings::Environment;
 
@@ -89,7 +89,7 @@ impl Folder {
     fn make() -> Result<Self, Failure> {
         let name = format!("blackfish-doctor-{}-{}", std::process::id(), host::now().replace(':', ""));
         let path = std::env::temp_dir().join(name);
-        private_folder(&path)?;
+        own_folder(&path)?;
         Ok(Self(path))
     }
 }
