@@ -180,7 +180,7 @@ mod tests {
         };
         assert_eq!(
             said(&["bf-admin", "model", "import"]),
-            "the following required arguments were not provided: --as <ORG/NAME>, <DIR|FILE>"
+            "the following required arguments were not provided: <DIR|FILE>"
         );
         assert_eq!(said(&["bf-admin", "--nonsense"]), "unexpected argument '--nonsense' found");
         let value = said(&["bf-admin", "setup", "--only", "nothing"]);

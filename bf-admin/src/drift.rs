@@ -177,7 +177,7 @@ pub(crate) fn gather(
         let readers = Readers::of(aim, Some(model), locked.models.get(&name))?;
         let Some(own) = locked.models.get(&name) else { continue };
         let look = Look { policy: readers.policy(policy), ..look };
-        let blobs = present::locked_blobs(layout, &model.repo, Some(own), Depth::Quick);
+        let blobs = present::locked_blobs(layout, &model.repo, Some(own.main()), Depth::Quick);
         let faults = model::model(&look, &model.repo, own, blobs == Disk::Whole);
         let is_there = look::is_folder(&layout.models().join(model.repo.folder_name()));
         let change =

@@ -7,6 +7,7 @@ use bf_core::settings::Environment;
 use bf_core::site::{DeclaredImage, Locked, LockedImage};
 
 use crate::engine;
+use crate::import::Source;
 use crate::locate::Site;
 use crate::plan::{self, Action, Section, Step, Task};
 use crate::present::{Disk, Present};
@@ -131,14 +132,20 @@ fn toolkit(mut facts: ToolkitFacts) -> Option<ToolkitFacts> {
 /// is made of one manifest.
 pub(crate) fn exact(steps: &mut [Step], present: &Present, locked: &Locked) {
     for step in steps {
-        step.exact = match &step.task {
-            Task::Model(repo, ..) => locked.models.get(&repo.to_string()).map(|own| own.commit.clone()),
+        let exact = match &step.task {
+            Task::Model(new) => locked.models.get(&new.repo.to_string()).map(|own| own.commit.clone()),
             Task::Image(name, fetch) if fetch.reference.digest().is_none() => {
                 let own = present.images.get(name).and_then(|facts| facts.own.as_ref());
                 own.map(|(_, own)| own.sha256.clone())
             }
             _ => None,
         };
+        if let Task::Model(new) = &mut step.task
+            && let Source::Hub(wanted) = &mut new.source
+        {
+            wanted.exact.clone_from(&exact);
+        }
+        step.exact = exact;
     }
 }
 
@@ -162,8 +169,9 @@ pub(crate) fn same(action: &Action, own: &str, exact: &str) -> Result<(), Failur
 /// Lets the steps of a dry run fail where the real one would: what a model is can be known without copying it.
 pub(crate) fn foresee(steps: &mut [Step]) {
     for step in steps {
-        if let (Task::Model(_, source, _), Some(exact)) = (&step.task, &step.exact)
-            && let Err(failure) = source.commit().and_then(|own| same(&step.action, &own, exact))
+        if let (Task::Model(new), Some(exact)) = (&step.task, &step.exact)
+            && let Source::Files(files) = &new.source
+            && let Err(failure) = files.hashed().and_then(|own| same(&step.action, &own.commit, exact))
         {
             *step = Step::fail(step.action.kind, step.action.name.clone(), step.action.change, &failure);
         }

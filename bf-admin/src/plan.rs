@@ -2,24 +2,25 @@
 
 mod engines;
 mod images;
+mod models;
 mod toolkit;
 
 pub(crate) use engines::{fault as engine_fault, need as engine_need};
 pub(crate) use images::mended;
+pub(crate) use models::import;
 pub(crate) use toolkit::missing as without_toolkit;
 
-use bf_core::model::ModelId;
-use bf_core::report::{Exit, Failure};
+use bf_core::report::Failure;
 use bf_core::service::Native;
-use bf_core::site::{Declared, DeclaredModel, Layout, Locked, LockedImage};
+use bf_core::site::{Declared, Layout, Locked, LockedImage};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::drift::{Drift, Mend, Readers};
+use crate::drift::{Drift, Mend};
 use crate::engine::Interpreter;
 use crate::image;
-use crate::import::Source;
-use crate::present::{Disk, ModelFacts, Present};
+use crate::import::NewModel;
+use crate::present::Present;
 use crate::toolkit::{Beside, PROGRAM};
 
 /// What `--only` chooses from, in the order of the work.
@@ -51,6 +52,8 @@ pub(crate) enum Change {
     Import,
     /// An image is fetched from its registry.
     Pull,
+    /// A model is fetched from the Hub.
+    Download,
     /// A link is switched to what is there.
     Link,
     /// Modes, owners, groups and links are set again, and strange files moved away.
@@ -67,6 +70,7 @@ impl Change {
             Self::Publish => "publish",
             Self::Import => "import",
             Self::Pull => "pull",
+            Self::Download => "download",
             Self::Link => "link",
             Self::Repair => "repair",
             Self::Keep => "keep",
@@ -168,8 +172,8 @@ pub(crate) enum Task {
     Site(String),
     /// Install an engine.
     Engine(String, Native, Interpreter),
-    /// Import a model, for these readers.
-    Model(ModelId, Source, Readers),
+    /// Import a revision of a model, or fetch it.
+    Model(Box<NewModel>),
     /// Publish a bf-user; whether `bin/bf-user` must lead to it.
     Toolkit(Beside, bool),
     /// Let `bin/bf-user` lead to the one that is there.
@@ -328,8 +332,8 @@ fn content(declared: &Declared, locked: &Locked, present: &Present, only: &[Sect
     }
     if wanted(Section::Models) {
         steps.extend(declared.models.iter().filter_map(|wanted| {
-            let commit = locked.models.get(&wanted.repo.to_string()).map(|own| own.commit.as_str());
-            Some(model(wanted, commit, present.models.get(&wanted.repo)?))
+            let own = locked.models.get(&wanted.repo.to_string());
+            Some(models::step(wanted, own, present.models.get(&wanted.repo)?))
         }));
         // What was published for a group is not forgotten with its declaration.
         steps.extend(
@@ -397,80 +401,6 @@ fn site(declared: &Declared, present: &Present) -> Step {
     let detail = format!("from {}", declared.path.display());
     Step::new(KIND, NAME, Change::Publish, detail, Task::Site(declared.text.clone()))
         .writing(declared.text.len() as u64)
-}
-
-fn model(wanted: &DeclaredModel, commit: Option<&str>, facts: &ModelFacts) -> Step {
-    const KIND: &str = "model";
-    let name = wanted.repo.to_string();
-    match &facts.source {
-        Some(Err(failure)) => Step::fail(KIND, name, Change::Import, failure),
-        Some(Ok(source)) => import(
-            &wanted.repo,
-            commit,
-            &facts.disk,
-            source.commit.as_deref(),
-            &source.source,
-            &facts.readers,
-        )
-        .needing(source.needed),
-        None if facts.disk == Disk::Whole => Step::keep(KIND, name, short(commit.unwrap_or_default())),
-        None if facts.loadable && commit.is_none() => {
-            Step::keep(KIND, name, "there, and not in site.lock: its bytes cannot be checked")
-        }
-        None => {
-            let message = match &facts.disk {
-                Disk::Drifted(why) | Disk::Damaged(why) => {
-                    format!("model {name} is not whole ({why}), and this version cannot download models")
-                }
-                _ => format!("model {name} is not in the cache, and this version cannot download models"),
-            };
-            let failure = Failure::new(Exit::NotFound, "model_not_present", message).with_hint(format!(
-                "`bf-admin model import DIR --as {name}`, or give it a `path` in site.yaml"
-            ));
-            Step::fail(KIND, name, Change::Import, &failure)
-        }
-    }
-}
-
-/// The step for a source that was looked at: nothing when its content is there already.
-pub(crate) fn import(
-    repo: &ModelId,
-    locked: Option<&str>,
-    disk: &Disk,
-    commit: Option<&str>,
-    source: &Source,
-    readers: &Readers,
-) -> Step {
-    let name = repo.to_string();
-    if locked.is_some() && locked == commit && *disk == Disk::Whole {
-        return Step::keep("model", name, "already there");
-    }
-    let why = match disk {
-        Disk::Drifted(why) | Disk::Damaged(why) => format!(": {why}"),
-        _ => String::new(),
-    };
-    let other = match (locked, commit) {
-        (Some(locked), Some(commit)) if locked != commit => {
-            let first = |commit: &str| commit.chars().take(8).collect::<String>();
-            format!("; differs from site.lock: {} -> {}", first(locked), first(commit))
-        }
-        _ => String::new(),
-    };
-    let detail = format!("{}{why}{other}", source.detail());
-    Step::new(
-        "model",
-        name,
-        Change::Import,
-        detail,
-        Task::Model(repo.clone(), source.clone(), readers.clone()),
-    )
-    .writing(source.bytes())
-    // A blob and a link for each, perhaps a folder, and those of the model.
-    .making(2 * source.files.len() as u64 + 8)
-}
-
-fn short(commit: &str) -> String {
-    commit.chars().take(12).collect()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ mod journal;
 mod models;
 
 pub(crate) use journal::Journal;
-pub(crate) use models::{Kept, loadable, locked_blobs, locked_model, source};
+pub(crate) use models::{loadable, locked_blobs, locked_model, locked_revision, source};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -26,7 +26,7 @@ use crate::drift::{self, Aim, Closed, Drift, Readers};
 use crate::engine::{self, Interpreter};
 use crate::image::How;
 use crate::image::{self, ImageFacts};
-use crate::import::Source;
+use crate::import::Files;
 use crate::locate::Site;
 use crate::plan::{self, Section};
 use crate::session;
@@ -85,6 +85,8 @@ pub(crate) struct ModelFacts {
     pub(crate) disk: Disk,
     /// Whether it can be loaded, locked or not.
     pub(crate) loadable: bool,
+    /// Whether it is to be compared with where it comes from.
+    pub(crate) update: bool,
     /// What would be imported, looked at when something must be.
     pub(crate) source: Option<Result<SourceFacts, Failure>>,
     /// Whom it is for.
@@ -95,11 +97,13 @@ pub(crate) struct ModelFacts {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SourceFacts {
     /// The files.
-    pub(crate) source: Source,
+    pub(crate) source: Files,
     /// How much of them the cache does not have yet.
     pub(crate) needed: u64,
     /// Their commit; read only when it decides something.
     pub(crate) commit: Option<String>,
+    /// Whether they are, with that commit, those of the lock.
+    pub(crate) is_locked: bool,
 }
 
 /// All that the plan needs to know of the disk.
@@ -301,7 +305,7 @@ pub(crate) fn one_file(folder: &Path, name: &str, sha256: &str, bytes: u64, dept
         Err(error) if error.kind() == io::ErrorKind::NotFound => Disk::Absent,
         Ok(meta) if meta.is_symlink() => Disk::Damaged(format!("{name} is a link")),
         _ => {
-            let file = LockedFile { path: name.to_owned(), sha256: sha256.to_owned(), bytes };
+            let file = LockedFile { path: name.to_owned(), sha256: sha256.to_owned(), bytes, blob: None };
             files(folder, std::slice::from_ref(&file), depth)
         }
     }
@@ -347,7 +351,8 @@ mod tests {
     fn a_change_of_the_same_length_is_found_by_the_digest() {
         let dir = tempfile::tempdir().unwrap();
         fs_err::write(dir.path().join("a"), "one").unwrap();
-        let locked = [LockedFile { path: "a".into(), sha256: digest::of_bytes(b"one"), bytes: 3 }];
+        let locked =
+            [LockedFile { path: "a".into(), sha256: digest::of_bytes(b"one"), bytes: 3, blob: None }];
         assert_eq!(files(dir.path(), &locked, Depth::Full), Disk::Whole);
         fs_err::write(dir.path().join("a"), "two").unwrap();
         assert_eq!(files(dir.path(), &locked, Depth::Quick), Disk::Whole);
@@ -364,7 +369,12 @@ mod tests {
         let folder = layout.engine("e", "1");
         fs_err::create_dir_all(folder.join("lib")).unwrap();
         fs_err::write(folder.join("lib/a.so"), "one").unwrap();
-        let files = vec![LockedFile { path: "lib/a.so".into(), sha256: digest::of_bytes(b"one"), bytes: 3 }];
+        let files = vec![LockedFile {
+            path: "lib/a.so".into(),
+            sha256: digest::of_bytes(b"one"),
+            bytes: 3,
+            blob: None,
+        }];
         let own = LockedEngine {
             version: "1".into(),
             package: "p".into(),

@@ -10,14 +10,14 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use bf_core::model::ModelId;
+use bf_core::model::store;
 use bf_core::permissions::{self, Problem};
 use bf_core::publish::{PublishError, clear_parts};
 use bf_core::report::{Explain, Failure, Report, table};
-use bf_core::site::{Declared, Layout, Locked, Part};
+use bf_core::site::{Declared, Layout, Locked, LockedModel, Part};
 use serde::Serialize;
 
 use crate::drift::{self, Aim, Closed, Drift};
-use crate::import;
 use crate::locate::Site;
 use crate::plan::Skip;
 use crate::present::{self, Depth, Disk, Present};
@@ -232,7 +232,7 @@ fn models(items: &mut Vec<Item>, layout: &Layout, declared: &Declared, locked: &
             continue;
         }
         let own = locked.models.get(&wanted.repo.to_string());
-        let disk = present::locked_blobs(layout, &wanted.repo, own, depth);
+        let disk = present::locked_blobs(layout, &wanted.repo, own.map(LockedModel::main), depth);
         let (state, detail) = match disk {
             Disk::Whole => (State::Present, own.map(|own| own.commit.clone()).unwrap_or_default()),
             Disk::Drifted(why) => (State::Drifted, why),
@@ -243,10 +243,11 @@ fn models(items: &mut Vec<Item>, layout: &Layout, declared: &Declared, locked: &
             Disk::Absent => (State::Missing, String::new()),
         };
         let folder = folder(layout, &wanted.repo);
-        let hint = way(import::clear(layout, &folder));
+        let hint = way(store::clear(layout, &folder));
         let item = Item { hint, ..item("model", wanted.repo.to_string(), folder, state, detail) };
-        let has_source = wanted.path.as_ref().is_some_and(|path| path.exists());
+        let has_source = wanted.path.as_ref().is_none_or(|path| path.exists());
         items.push(item.mended_by(|| if has_source { setup(depth) } else { import_again(&wanted.repo) }));
+        revisions(items, layout, &wanted.repo, own, depth);
     }
     let is_declared = |repo: &ModelId| declared.models.iter().any(|model| model.repo == *repo);
     for (name, own) in &locked.models {
@@ -259,7 +260,7 @@ fn models(items: &mut Vec<Item>, layout: &Layout, declared: &Declared, locked: &
             }
             let disk = present::locked_model(layout, &repo, Some(own), depth);
             let folder = folder(layout, &repo);
-            let hint = || way(import::clear(layout, &folder)).unwrap_or_else(|| import_again(&repo));
+            let hint = || way(store::clear(layout, &folder)).unwrap_or_else(|| import_again(&repo));
             let mut found = undeclared("model", name, &folder, disk).map(|item| item.mended_by(hint));
             if let (Some(item), Some(stays)) = (&mut found, kept.and_then(Closed::stays))
                 && item.state == State::Unmanaged
@@ -267,6 +268,7 @@ fn models(items: &mut Vec<Item>, layout: &Layout, declared: &Declared, locked: &
                 item.detail = stays;
             }
             items.extend(found);
+            revisions(items, layout, &repo, Some(own), depth);
         }
     }
     for (name, path) in subfolders(&layout.models()) {
@@ -279,6 +281,24 @@ fn models(items: &mut Vec<Item>, layout: &Layout, declared: &Declared, locked: &
             }
             None => items.push(item("model", name, path, State::Unmanaged, "not a model's folder name")),
         }
+    }
+}
+
+/// The revisions of a model that are kept beside the one that users get.
+fn revisions(
+    items: &mut Vec<Item>,
+    layout: &Layout,
+    repo: &ModelId,
+    own: Option<&LockedModel>,
+    depth: Depth,
+) {
+    let others = own.into_iter().flat_map(|own| own.all().skip(1));
+    for (own, name) in others.filter_map(|own| Some((own, own.name?))) {
+        let disk = present::locked_revision(layout, repo, &own, name, depth);
+        let disk = if disk == Disk::Absent { Disk::Damaged("its snapshot is missing".into()) } else { disk };
+        let path = folder(layout, repo).join("snapshots").join(own.commit);
+        let found = undeclared("model", &format!("{repo}@{name}"), &path, disk);
+        items.extend(found.map(|item| item.mended_by(|| import_again(repo))));
     }
 }
 

@@ -9,13 +9,13 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
-use bf_core::model::ModelId;
 use bf_core::publish::{Downloads, PublishError, Publisher, Stage};
 use bf_core::report::Failure;
-use bf_core::site::{Layout, Locked, LockedEngine, LockedImage, LockedModel, Part};
+use bf_core::site::{Layout, Locked, LockedEngine, LockedImage, LockedRevision, Part};
 
 use super::{entered, write_lock};
-use crate::drift::{Mend, Readers};
+use crate::drift::Mend;
+use crate::import::{NewModel, Source};
 use crate::plan::{Action, Change, Outcome, Skip, Step, Task};
 use crate::progress::Display;
 use crate::{drift, engine, image, import, locked, space, toolkit};
@@ -43,7 +43,8 @@ impl Lane {
             Task::Image(..) => (Self::Fetch, Part::Images),
             Task::Engine(..) => (Self::Fetch, Part::Engines),
             Task::ImageFile(..) => (Self::Copy, Part::Images),
-            Task::Model(..) => (Self::Copy, Part::Models),
+            Task::Model(new) if matches!(new.source, Source::Hub(_)) => (Self::Fetch, Part::Models),
+            Task::Model(_) => (Self::Copy, Part::Models),
             _ => return None,
         })
     }
@@ -58,7 +59,7 @@ enum Made {
     Image(String, LockedImage),
     ImageKept(String, LockedImage),
     ImageFile(String, Box<image::Source>, LockedImage),
-    Model(ModelId, LockedModel, Readers),
+    Model(Box<NewModel>, LockedRevision),
     Engine(String, LockedEngine),
     Nothing,
 }
@@ -218,6 +219,9 @@ impl Work<'_, '_> {
             Task::Image(_, fetch) if fetch.maker.keeps() => {
                 Some(self.publisher.downloads(part, &fetch.reference.sif_name())?)
             }
+            Task::Model(new) if matches!(new.source, Source::Hub(_)) => {
+                Some(self.publisher.downloads(part, &new.repo.folder_name())?)
+            }
             _ => None,
         };
         Ok((self.publisher.stage(part)?, downloads))
@@ -259,11 +263,11 @@ impl Work<'_, '_> {
                 let put = image::publish_import(publisher, self.locked, &source, stage, image)?;
                 entered(self.locked, name, put)
             }
-            Made::Model(repo, mut model, readers) => {
-                let own = publisher.with(readers.policy(*publisher.policy()));
-                import::publish(&own, &repo, stage, &model)?;
-                model.access = readers.access;
-                self.locked.models.insert(repo.to_string(), model);
+            Made::Model(new, made) => {
+                new.publish(publisher, self.locked, stage, made)?;
+                write_lock(publisher, self.locked)?;
+                // Only now nothing can be lost by it.
+                new.leave()?;
                 None
             }
             Made::Engine(id, engine) => {
@@ -342,13 +346,14 @@ fn make(
             let image = image::import(layout, &source, stage)?;
             Made::ImageFile(name, Box::new(source), image)
         }
-        Task::Model(repo, source, readers) => {
-            let passed = |file: &str, bytes| match bytes {
-                0 => display.say(number, file),
-                _ => display.add(number, bytes),
+        Task::Model(new) => {
+            let tell = import::Tell {
+                say: &tell,
+                add: &|bytes| display.add(number, bytes),
+                total: &|bytes| display.total(number, bytes),
             };
-            let model = import::make(layout, &repo, &source, stage, &passed)?;
-            Made::Model(repo, model, readers)
+            let made = new.make(layout, stage, downloads.unwrap_or(stage), &tell)?;
+            Made::Model(new, made)
         }
         Task::Engine(id, native, interpreter) => {
             let engine = engine::make(&id, &native, &interpreter, stage, &tell)?;
@@ -362,7 +367,7 @@ fn make(
 fn same(action: &Action, made: &Made, exact: Option<&str>) -> Result<(), Failure> {
     let own = match made {
         Made::Image(_, image) | Made::ImageFile(_, _, image) => &image.sha256,
-        Made::Model(_, model, _) => &model.commit,
+        Made::Model(_, made) => &made.commit,
         _ => return Ok(()),
     };
     exact.map_or(Ok(()), |exact| locked::same(action, own, exact))

@@ -143,8 +143,7 @@ impl Setup {
                 updates.images.insert(text.clone());
             } else if let Ok(repo) = ModelId::parse(text) {
                 self.includes(Section::Models, text, "a model")?;
-                let declared = site.declared.models.iter().find(|model| model.repo == repo);
-                if declared.is_none_or(|model| model.path.is_none()) {
+                if site.declared.models.iter().all(|model| model.repo != repo) {
                     return Err(undeclared(site, text));
                 }
                 updates.models.insert(repo);
@@ -168,11 +167,11 @@ impl Setup {
 fn undeclared(site: &Site, text: &str) -> Failure {
     let shown = site.shown.display();
     if text.contains('/') {
-        let message = format!("{shown} declares no model {text} with a `path`");
+        let message = format!("{shown} declares no model {text}");
         return Failure::new(Exit::NotFound, "model_not_declared", message)
             .with_hint(format!("`bf-admin model import DIR --as {text}` imports without a declaration"));
     }
-    let message = format!("{shown} declares no image {text}, and no model of that name with a `path`");
+    let message = format!("{shown} declares no image {text}, and no model of that name");
     Failure::new(Exit::NotFound, "not_declared", message)
         .with_hint("`bf-admin image pull REF --force` fetches an image without a declaration")
 }
@@ -184,9 +183,9 @@ fn groups(steps: &[Step], own: Option<Gid>) -> BTreeSet<u32> {
         match &step.task {
             Task::Keep | Task::Fail(_) => {}
             Task::Mend(mends) => groups.extend(mends.iter().filter_map(Mend::group)),
-            Task::Model(_, _, readers) => {
+            Task::Model(new) => {
                 groups.extend(
-                    readers.policy(Policy { group: own, ..Policy::default() }).group.map(Gid::as_raw),
+                    new.readers.policy(Policy { group: own, ..Policy::default() }).group.map(Gid::as_raw),
                 );
             }
             _ => groups.extend(own.map(Gid::as_raw)),

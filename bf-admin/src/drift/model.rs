@@ -8,23 +8,24 @@ use std::path::{Path, PathBuf};
 
 use bf_core::bounded::{self, Links};
 use bf_core::model::ModelId;
+use bf_core::model::store::{self, blob_link};
 use bf_core::publish::Content;
-use bf_core::site::{LockedModel, Part};
+use bf_core::site::{LockedModel, Part, RevisionOf};
 
 use super::look::{Look, entries, is_folder, strange};
 use super::{Fault, Mend};
-use crate::import::{self, blob_link};
+use crate::present::{self, Depth, Disk};
 
 const PART: Part = Part::Models;
 const WHO: &str = "import";
 /// The longest file that names a revision, in bytes.
 const NAME: u64 = 4096;
 
-/// `whole`: all blobs are there, so that links can be made again; else an import makes them.
+/// `whole`: all blobs of the revision that users get are there, so that links can be made again; else an import makes them.
 pub(super) fn model(look: &Look<'_>, id: &ModelId, own: &LockedModel, whole: bool) -> Vec<Fault> {
-    let folder = look.layout.models().join(id.folder_name());
+    let folder = store::folder(look.layout, id);
     let mut faults = Vec::new();
-    if import::clear(look.layout, &folder).is_err() || !is_folder(&folder) {
+    if store::clear(look.layout, &folder).is_err() || !is_folder(&folder) {
         return faults; // told with its files
     }
     look.access(&mut faults, &folder, Content::Model);
@@ -35,31 +36,34 @@ pub(super) fn model(look: &Look<'_>, id: &ModelId, own: &LockedModel, whole: boo
             _ => faults.push(strange(PART, &path, WHO)),
         }
     }
-    let mut used: BTreeSet<OsString> = own.files.iter().map(|file| file.sha256.clone().into()).collect();
-    let mut commits = BTreeSet::from([own.commit.clone()]);
-    let current = folder.join("snapshots").join(&own.commit);
-    let mut seen = false;
+    let locked: BTreeSet<OsString> =
+        own.all().flat_map(|own| own.files).map(|file| OsString::from(file.blob_name())).collect();
+    let mut used = locked.clone();
+    let all: BTreeMap<PathBuf, (RevisionOf<'_>, bool)> = revisions(look, id, &folder, own, whole);
+    let mut commits: BTreeSet<String> = own.all().map(|own| own.commit.to_owned()).collect();
+    let mut seen = BTreeSet::new();
     for path in entries(&folder.join("snapshots")) {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if path == current && is_folder(&path) {
-            seen = true;
-            snapshot(look, &mut faults, &path, own, whole);
-        } else if path != current && is_folder(&path) && is_commit(&name) && is_ours(look, &path) {
-            earlier(look, &mut faults, &path, &mut used);
-            commits.insert(name);
-        } else {
-            faults.push(strange(PART, &path, WHO));
+        match all.get(&path) {
+            Some((own, whole)) if is_folder(&path) => {
+                snapshot(look, &mut faults, &path, own, *whole);
+                seen.insert(path);
+            }
+            None if is_folder(&path) && is_commit(&name) && is_ours(look, &path) => {
+                earlier(look, &mut faults, &path, &mut used);
+                commits.insert(name);
+            }
+            _ => faults.push(strange(PART, &path, WHO)),
         }
     }
-    if !seen && whole {
-        snapshot(look, &mut faults, &current, own, whole);
+    for (path, (own, whole)) in all.iter().filter(|(path, (_, whole))| *whole && !seen.contains(*path)) {
+        snapshot(look, &mut faults, path, own, *whole);
     }
     for path in entries(&folder.join("blobs")) {
         let is_file = fs_err::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
         let name = path.file_name().unwrap_or_default();
         // What only an earlier revision uses no digest of the lock vouches for.
-        let is_locked = own.files.iter().any(|file| *name == *file.sha256);
-        let is_used = used.contains(name) && (is_locked || is_ours(look, &path));
+        let is_used = used.contains(name) && (locked.contains(name) || is_ours(look, &path));
         if is_used && is_file {
             look.access(&mut faults, &path, Content::Model);
         } else if is_used {
@@ -69,8 +73,26 @@ pub(super) fn model(look: &Look<'_>, id: &ModelId, own: &LockedModel, whole: boo
             faults.push(strange(PART, &path, WHO));
         }
     }
-    refs(look, &mut faults, &folder.join("refs"), &own.commit, &commits, whole);
+    refs(look, &mut faults, &folder.join("refs"), own, &commits, &all);
     faults
+}
+
+/// The revisions of the lock by their snapshots, each with whether all its blobs are there.
+fn revisions<'a>(
+    look: &Look<'_>,
+    id: &ModelId,
+    folder: &Path,
+    own: &'a LockedModel,
+    whole: bool,
+) -> BTreeMap<PathBuf, (RevisionOf<'a>, bool)> {
+    let blobs = |own: &RevisionOf<'_>| present::locked_blobs(look.layout, id, Some(*own), Depth::Quick);
+    let mut all: BTreeMap<_, _> = own
+        .all()
+        .skip(1)
+        .map(|own| (folder.join("snapshots").join(own.commit), (own, blobs(&own) == Disk::Whole)))
+        .collect();
+    all.insert(folder.join("snapshots").join(&own.commit), (own.main(), whole));
+    all
 }
 
 fn is_commit(name: &str) -> bool {
@@ -88,7 +110,7 @@ fn is_ours(look: &Look<'_>, path: &Path) -> bool {
 }
 
 /// The snapshot of the lock: the links to its blobs and the folders they are in.
-fn snapshot(look: &Look<'_>, faults: &mut Vec<Fault>, root: &Path, own: &LockedModel, whole: bool) {
+fn snapshot(look: &Look<'_>, faults: &mut Vec<Fault>, root: &Path, own: &RevisionOf<'_>, whole: bool) {
     let mut wanted: BTreeMap<PathBuf, PathBuf> =
         own.files.iter().map(|file| (root.join(&file.path), blob_link(file))).collect();
     let folders: BTreeSet<PathBuf> = wanted
@@ -156,22 +178,29 @@ fn earlier(look: &Look<'_>, faults: &mut Vec<Fault>, folder: &Path, used: &mut B
     }
 }
 
-/// `main`, which names the revision of the lock, and other names of revisions that are there.
+/// `main` and the other names of revisions of the lock, and names of earlier revisions that are there.
 fn refs(
     look: &Look<'_>,
     faults: &mut Vec<Fault>,
     folder: &Path,
-    commit: &str,
+    own: &LockedModel,
     commits: &BTreeSet<String>,
-    whole: bool,
+    all: &BTreeMap<PathBuf, (RevisionOf<'_>, bool)>,
 ) {
-    let main = folder.join("main");
-    let read = |path: &Path| bounded::text(path, NAME, Links::Refuse).unwrap_or_default();
     let is_file = |path: &Path| fs_err::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file());
-    let known = |path: &Path| is_file(path) && commits.contains(read(path).trim());
-    for path in entries(folder).into_iter().filter(|path| *path != main) {
+    let names: BTreeMap<PathBuf, &str> =
+        own.refs().map(|(name, commit)| (folder.join(name), commit)).collect();
+    let known = |path: &Path| {
+        is_file(path)
+            && bounded::text(path, NAME, Links::Refuse).is_ok_and(|text| commits.contains(text.trim()))
+    };
+    let is_ref = |path: &Path| names.contains_key(path);
+    for path in entries(folder).into_iter().filter(|path| !is_ref(path)) {
         let mut below = walkdir::WalkDir::new(&path).into_iter().flatten();
-        if is_ours(look, &path) && below.all(|entry| entry.file_type().is_dir() || known(entry.path())) {
+        let is_good = |entry: walkdir::DirEntry| {
+            entry.file_type().is_dir() || is_ref(entry.path()) || known(entry.path())
+        };
+        if is_ours(look, &path) && below.all(is_good) {
             for entry in walkdir::WalkDir::new(&path).into_iter().flatten() {
                 look.uncovered(faults, entry.path(), Content::Model);
             }
@@ -179,19 +208,19 @@ fn refs(
             faults.push(strange(PART, &path, WHO));
         }
     }
-    if is_file(&main) {
-        look.access(faults, &main, Content::Model);
-    }
-    if whole && !(is_file(&main) && read(&main).trim() == commit) {
-        let what = "does not name the revision of site.lock".to_owned();
-        if is_folder(&main) {
-            faults.push(Fault {
-                path: main.clone(),
-                what: what.clone(),
-                mend: Mend::Quarantine(PART, main.clone()),
-            });
+    let whole = |commit: &str| all.values().any(|(own, whole)| own.commit == commit && *whole);
+    for (path, commit) in names {
+        if is_file(&path) {
+            look.access(faults, &path, Content::Model);
         }
-        let mend = Mend::File(PART, main.clone(), commit.to_owned(), look.policy);
-        faults.push(Fault { path: main, what, mend });
+        if whole(commit) && !store::leads_to(&path, commit) {
+            let what = "does not name the revision of site.lock".to_owned();
+            if is_folder(&path) {
+                let mend = Mend::Quarantine(PART, path.clone());
+                faults.push(Fault { path: path.clone(), what: what.clone(), mend });
+            }
+            let mend = Mend::File(PART, path.clone(), commit.to_owned(), look.policy);
+            faults.push(Fault { path, what, mend });
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use bf_core::bounded::{self, Links};
 use bf_core::digest;
 use bf_core::model::ModelId;
+use bf_core::model::store;
 use bf_core::report::{Exit, Failure};
 use bf_core::site::{Layout, Locked};
 
@@ -22,7 +23,7 @@ pub(super) fn check(layout: &Layout, path: &Path) -> Result<(), Failure> {
             let mut file = bounded::open(path, Links::Refuse)?;
             digest::copy(&mut file, &mut std::io::sink())?.0 == sha256
         }
-        None => is_main(layout, &locked, path),
+        None => is_ref(layout, &locked, path),
     };
     if is_right {
         return Ok(());
@@ -46,20 +47,20 @@ fn digest_of(layout: &Layout, locked: &Locked, path: &Path) -> Option<String> {
     });
     let mut blobs = locked.models.iter().flat_map(|(name, own)| {
         let folder = ModelId::parse_stored(name).ok().map(|id| layout.models().join(id.folder_name()));
-        own.files
-            .iter()
-            .filter(move |file| folder.as_ref().is_some_and(|at| path == at.join("blobs").join(&file.sha256)))
+        own.all().flat_map(|own| own.files).filter(move |file| {
+            folder.as_ref().is_some_and(|at| path == at.join("blobs").join(file.blob_name()))
+        })
     });
     let files = toolkit.next().or_else(|| engines.next()).or_else(|| blobs.next());
     files.map(|file| file.sha256.clone()).or_else(|| images.next().map(|own| own.sha256.clone()))
 }
 
-/// Whether it is the name of the revision that site.lock has.
-fn is_main(layout: &Layout, locked: &Locked, path: &Path) -> bool {
+/// Whether it is a name of a revision that site.lock has.
+fn is_ref(layout: &Layout, locked: &Locked, path: &Path) -> bool {
     locked.models.iter().any(|(name, own)| {
-        let main =
-            ModelId::parse_stored(name).map(|id| layout.models().join(id.folder_name()).join("refs/main"));
-        main.is_ok_and(|main| main == path)
-            && bounded::text(path, 4096, Links::Refuse).is_ok_and(|text| text.trim() == own.commit)
+        let Ok(id) = ModelId::parse_stored(name) else { return false };
+        let refs = store::folder(layout, &id).join("refs");
+        let is_of = |(name, commit): (&str, &str)| path == refs.join(name) && store::leads_to(path, commit);
+        own.refs().any(is_of)
     })
 }

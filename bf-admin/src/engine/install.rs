@@ -96,7 +96,7 @@ fn files(tree: &Path) -> Result<Vec<LockedFile>, Failure> {
         }
         let below = entry.path().strip_prefix(tree).unwrap_or(entry.path());
         let (sha256, bytes) = digest::of_file(entry.path())?;
-        files.push(LockedFile { path: below.to_string_lossy().into_owned(), sha256, bytes });
+        files.push(LockedFile { path: below.to_string_lossy().into_owned(), sha256, bytes, blob: None });
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(files)

@@ -1,14 +1,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use bf_core::site::{Access, LockedEngine, LockedFile, LockedModel};
+use bf_core::model::store::{NewFile, Take};
+use bf_core::report::Exit;
+use bf_core::site::{LockedEngine, LockedFile, LockedModel};
 
 use bf_core::image::Reference;
 
 use super::*;
+use crate::drift::Readers;
 use crate::image::ImageFacts;
-use crate::import::SourceFile;
-use crate::present::{EngineFacts, SourceFacts, Specs};
+use crate::import::Files;
+use crate::present::{Disk, EngineFacts, ModelFacts, SourceFacts, Specs};
 use crate::toolkit::ToolkitFacts;
 
 const SITE: &str =
@@ -37,13 +40,23 @@ fn engine_facts(disk: Disk) -> EngineFacts {
 }
 
 fn source(commit: Option<&str>) -> SourceFacts {
-    let file = SourceFile { path: "a.gguf".into(), file: "/dl/a.gguf".into(), bytes: 7 };
-    let source = Source { named: "/dl".into(), files: vec![file], skipped: vec![], pickle: vec![] };
-    SourceFacts { source, needed: 7, commit: commit.map(String::from) }
+    let from = "/dl/a.gguf".into();
+    let file = NewFile { path: "a.gguf".into(), from, bytes: 7, blob: None, sha256: None };
+    let source = Files {
+        named: "/dl".into(),
+        root: "/dl".into(),
+        files: vec![file],
+        skipped: vec![],
+        pickle: vec![],
+        history: None,
+        take: Take::Copy,
+    };
+    let is_locked = commit.is_some_and(|commit| commit == "1".repeat(40));
+    SourceFacts { source, needed: 7, commit: commit.map(String::from), is_locked }
 }
 
 fn model_facts(disk: Disk, source: Option<Result<SourceFacts, Failure>>) -> ModelFacts {
-    ModelFacts { disk, loadable: false, source, readers: Readers::default() }
+    ModelFacts { disk, loadable: false, update: false, source, readers: Readers::default() }
 }
 
 fn locked() -> Locked {
@@ -55,13 +68,10 @@ fn locked() -> Locked {
             package: "pkg".into(),
             sha256: vec!["a".repeat(64)],
             python: "/usr/bin/python3.11".into(),
-            files: vec![LockedFile { path: "x".into(), sha256: "b".repeat(64), bytes: 1 }],
+            files: vec![LockedFile { path: "x".into(), sha256: "b".repeat(64), bytes: 1, blob: None }],
         },
     );
-    locked.models.insert(
-        "org/name".into(),
-        LockedModel { commit: "1".repeat(40), files: vec![], access: Access::All },
-    );
+    locked.models.insert("org/name".into(), LockedModel { commit: "1".repeat(40), ..LockedModel::default() });
     locked
 }
 
@@ -215,20 +225,21 @@ fn a_model_is_imported_only_when_its_bytes_would_change_or_are_not_whole() {
 }
 
 #[test]
-fn a_model_without_a_source_must_be_there() {
+fn a_model_without_a_path_comes_from_the_hub_unless_it_is_there() {
     let model = |disk, loadable, in_lock: bool| {
         planned(|locked, present| {
             if !in_lock {
                 locked.models.clear();
             }
-            let facts = ModelFacts { disk, loadable, source: None, readers: Readers::default() };
+            let facts = ModelFacts { loadable, ..model_facts(disk, None) };
             present.models.insert("org/name".parse().unwrap(), facts);
         })
         .remove(1)
     };
-    assert_eq!(model(Disk::Absent, false, false), "model failed model_not_present");
+    assert_eq!(model(Disk::Absent, false, false), "model download");
     assert_eq!(model(Disk::Absent, true, false), "model keep");
-    assert_eq!(model(Disk::Damaged("x".into()), true, true), "model failed model_not_present");
+    assert_eq!(model(Disk::Whole, true, true), "model keep");
+    assert_eq!(model(Disk::Damaged("x".into()), true, true), "model download");
 }
 
 #[test]
@@ -308,6 +319,7 @@ fn the_toolkit_is_what_lies_beside_us() {
         path: format!("toolkit/{}/{arch}/bf-user", crate::toolkit::VERSION),
         sha256: sha256.into(),
         bytes: 1,
+        blob: None,
     };
     let arch = crate::toolkit::ARCH;
     let whole = ToolkitFacts {

@@ -108,7 +108,8 @@ pub(crate) fn files(
     for (name, own) in locked.models.iter().filter(|(name, _)| wanted(Section::Models, name)) {
         let Ok(id) = bf_core::model::ModelId::parse_stored(name) else { continue };
         let blobs = layout.models().join(id.folder_name()).join("blobs");
-        own.files.iter().for_each(|file| add(blobs.join(&file.sha256), &file.sha256, file.bytes));
+        let files = own.all().flat_map(|own| own.files);
+        files.for_each(|file| add(blobs.join(file.blob_name()), &file.sha256, file.bytes));
     }
     for (id, own) in locked.engines.iter().filter(|(id, _)| wanted(Section::Engines, id)) {
         let folder = layout.engine(id, &own.version);

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use bf_core::model::{self, Location, ModelId, Root, WeightFormat};
+use bf_core::model::store::{self, Asked, MAIN, Take};
+use bf_core::model::{self, Location, ModelId, Revision, Root};
 use bf_core::report::{Exit, Failure};
-use bf_core::site::{DeclaredModel, Layout, Locked, LockedModel};
+use bf_core::site::{DeclaredModel, Layout, Locked, LockedModel, RevisionOf};
 
 use super::{Depth, Disk, ModelFacts, SourceFacts, files, one_file};
 use crate::drift::Readers;
-use crate::import::{self, Source};
+use crate::import::{Files, Kept};
 use crate::space;
 
 pub(super) fn model(
@@ -21,60 +22,83 @@ pub(super) fn model(
 ) -> Result<ModelFacts, Failure> {
     let own = locked.models.get(&wanted.repo.to_string());
     let depth = if update { Depth::Full } else { depth };
-    let disk = locked_blobs(layout, &wanted.repo, own, depth);
+    let disk = locked_blobs(layout, &wanted.repo, own.map(LockedModel::main), depth);
     let loadable = loadable(layout, &wanted.repo);
-    let needed = disk != Disk::Whole || update;
+    let revision = wanted.revision.as_ref().map(Revision::as_str);
+    let is_asked = own.is_none_or(|own| Asked { revision, declared: true }.is_main_of(own));
+    let needed = disk != Disk::Whole || update || !is_asked;
     let source = wanted.path.as_deref().filter(|_| needed).map(|path| {
-        let format = wanted.format.as_deref().and_then(|format| format.parse().ok());
-        let kept = Kept { format, pickle: wanted.allow_pickle };
+        let kept = Kept {
+            format: wanted.format.as_deref().and_then(|format| format.parse().ok()),
+            pickle: wanted.allow_pickle,
+            include: wanted.include.clone(),
+            exclude: wanted.exclude.clone(),
+            revision: wanted.revision.clone(),
+            take: Take::Copy,
+        };
         // What site.lock has and the cache has not any more may be another revision at its source by now: that is said beforehand.
-        source(layout, path, &wanted.repo, kept, update || own.is_some())
+        let own = own.map(LockedModel::main);
+        let mut facts = source(layout, path, &wanted.repo, &kept, own.as_ref(), update || own.is_some())?;
+        facts.is_locked &= is_asked;
+        Ok(facts)
     });
-    Ok(ModelFacts { disk, loadable, source, readers: Readers::declared(wanted)? })
+    Ok(ModelFacts {
+        disk,
+        loadable,
+        update: update || !is_asked,
+        source,
+        readers: Readers::declared(wanted)?,
+    })
 }
 
-/// A model as the lock has it, in its folder, with `main` leading to it.
+/// The revision of a model that users get as the lock has it, in its folder, with `main` leading to it.
 pub(crate) fn locked_model(layout: &Layout, id: &ModelId, own: Option<&LockedModel>, depth: Depth) -> Disk {
-    let Some(own) = own else { return Disk::Absent };
-    let folder = layout.models().join(id.folder_name());
-    if let Err(error) = import::clear(layout, &folder) {
+    own.map_or(Disk::Absent, |own| locked_revision(layout, id, &own.main(), MAIN, depth))
+}
+
+/// A revision of a model as the lock has it, in its folder, with the ref `name` leading to it.
+pub(crate) fn locked_revision(
+    layout: &Layout,
+    id: &ModelId,
+    own: &RevisionOf<'_>,
+    name: &str,
+    depth: Depth,
+) -> Disk {
+    let folder = store::folder(layout, id);
+    if let Err(error) = store::clear(layout, &folder) {
         return Disk::Drifted(error.to_string());
     }
-    let snapshot = folder.join("snapshots").join(&own.commit);
-    let disk = files(&snapshot, &own.files, depth);
+    let snapshot = folder.join("snapshots").join(own.commit);
+    let disk = files(&snapshot, own.files, depth);
     if disk != Disk::Whole {
         return disk;
     }
-    if let Some(fault) = import::link_fault(&snapshot, &own.files) {
+    if let Some(fault) = store::link_fault(&snapshot, own.files) {
         return Disk::Drifted(fault);
     }
-    let main = folder.join("refs/main");
-    let is_file = fs_err::symlink_metadata(&main).is_ok_and(|metadata| metadata.is_file());
-    if !is_file
-        || bf_core::bounded::text(&main, 4096, bf_core::bounded::Links::Refuse).unwrap_or_default().trim()
-            != own.commit
-    {
-        return Disk::Drifted("refs/main does not name the revision of site.lock".into());
+    // A commit is its own name.
+    if name != own.commit && !store::leads_to(&folder.join("refs").join(name), own.commit) {
+        return Disk::Drifted(format!("refs/{name} does not name the revision of site.lock"));
     }
     Disk::Whole
 }
 
-/// The bytes of a model as the lock has it. Its links are looked at as drift, which mends them without its source.
-pub(crate) fn locked_blobs(layout: &Layout, id: &ModelId, own: Option<&LockedModel>, depth: Depth) -> Disk {
+/// The bytes of a revision as the lock has it. Its links are looked at as drift, which mends them without its source.
+pub(crate) fn locked_blobs(layout: &Layout, id: &ModelId, own: Option<RevisionOf<'_>>, depth: Depth) -> Disk {
     let Some(own) = own else { return Disk::Absent };
-    let folder = layout.models().join(id.folder_name());
-    if let Err(error) = import::clear(layout, &folder) {
+    let folder = store::folder(layout, id);
+    if let Err(error) = store::clear(layout, &folder) {
         return Disk::Drifted(error.to_string());
     }
     if fs_err::symlink_metadata(folder.join("blobs")).is_err() {
         return Disk::Absent;
     }
-    for file in &own.files {
-        match one_file(&folder.join("blobs"), &file.sha256, &file.sha256, file.bytes, depth) {
+    for file in own.files {
+        match one_file(&folder.join("blobs"), file.blob_name(), &file.sha256, file.bytes, depth) {
             Disk::Whole => {}
             Disk::Absent => return Disk::Damaged(format!("{} is missing", file.path)),
             // A blob is called by its digest, which nobody knows.
-            Disk::Damaged(why) => return Disk::Damaged(why.replace(&file.sha256, &file.path)),
+            Disk::Damaged(why) => return Disk::Damaged(why.replace(file.blob_name(), &file.path)),
             other @ Disk::Drifted(_) => return other,
         }
     }
@@ -87,29 +111,25 @@ pub(crate) fn loadable(layout: &Layout, id: &ModelId) -> bool {
     model::find(&[root], id, None).is_ok()
 }
 
-/// Which weights of a source are taken.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Kept {
-    /// Of several formats this one.
-    pub(crate) format: Option<WeightFormat>,
-    /// Whether what can hold code is taken as well.
-    pub(crate) pickle: bool,
-}
-
-/// Looks at what would be imported: that it is a model, that there is space; `compare`: which commit it has.
+/// Looks at what would be imported: that it is a model, that there is space; `compare`: which commit it has, and whether that is `own`.
 pub(crate) fn source(
     layout: &Layout,
     path: &Path,
     id: &ModelId,
-    kept: Kept,
+    kept: &Kept,
+    own: Option<&RevisionOf<'_>>,
     compare: bool,
 ) -> Result<SourceFacts, Failure> {
     apart(layout, path)?;
-    import::clear(layout, &layout.models().join(id.folder_name()))?;
-    let source = Source::read(path, id, kept.format, kept.pickle)?;
+    store::clear(layout, &store::folder(layout, id))?;
+    let source = Files::read(path, id, kept)?;
     let needed = new_bytes(layout, id, &source)?;
-    let commit = if compare { Some(source.commit()?) } else { None };
-    Ok(SourceFacts { source, needed, commit })
+    let hashed = if compare { Some(source.hashed()?) } else { None };
+    let is_locked = hashed
+        .as_ref()
+        .zip(own)
+        .is_some_and(|(hashed, own)| hashed.commit == own.commit && hashed.files == own.files);
+    Ok(SourceFacts { source, needed, commit: hashed.map(|hashed| hashed.commit), is_locked })
 }
 
 /// Refuses a source that is a part of the cache, or that the cache is a part of: the cache would be copied into itself.
@@ -128,8 +148,8 @@ fn apart(layout: &Layout, path: &Path) -> Result<(), Failure> {
 }
 
 /// Refuses what does not fit, and gives how much there is to write. Files of a length that the model's blobs have already are taken to be there.
-fn new_bytes(layout: &Layout, id: &ModelId, source: &Source) -> Result<u64, Failure> {
-    let blobs = layout.models().join(id.folder_name()).join("blobs");
+fn new_bytes(layout: &Layout, id: &ModelId, source: &Files) -> Result<u64, Failure> {
+    let blobs = store::folder(layout, id).join("blobs");
     let there: BTreeSet<u64> = fs_err::read_dir(blobs)
         .into_iter()
         .flatten()

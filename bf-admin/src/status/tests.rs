@@ -195,6 +195,7 @@ fn the_link_to_another_architecture_stays() {
         path: format!("toolkit/0.0.1/{other}/bf-user"),
         sha256: bf_core::digest::of_bytes(b"program"),
         bytes: 7,
+        blob: None,
     });
     let link = site.layout.bin().join("bf-user");
     fs_err::write(site.layout.site_lock(), locked.text().unwrap()).unwrap();

@@ -25,7 +25,7 @@ pub(crate) fn publish(
         let message = format!("{} was changed while it was read", beside.path.display());
         return Err(Failure::new(Exit::Invalid, "source_changed", message).with_hint("run the command again"));
     }
-    let file = LockedFile { path: path(), sha256: beside.sha256.clone(), bytes: beside.bytes };
+    let file = LockedFile { path: path(), sha256: beside.sha256.clone(), bytes: beside.bytes, blob: None };
     publisher.publish(&staged, &publisher.layout().root().join(&file.path), Content::Program)?;
     let toolkit = locked.toolkit.get_or_insert_default();
     toolkit.files.retain(|other| arch_of(other) != ARCH);

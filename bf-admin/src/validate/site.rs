@@ -103,17 +103,7 @@ fn models(root: Option<&Node>, declared: &Declared) -> Vec<Finding> {
                         .with_hint("it is needed until the model is in the cache"),
                 );
             }
-            Some(_) => {}
-            None if !declared.cache_dir.is_absolute() => {}
-            None => {
-                let folder = Layout::new(&declared.cache_dir).models().join(model.repo.folder_name());
-                if fs_err::symlink_metadata(folder).is_err() {
-                    let message = format!("the model `{}` has no `path` and is not in the cache", model.repo);
-                    findings.push(view.at("repo").warning("model_not_there", message).with_hint(
-                        "this version downloads nothing: give it a `path`, or run `bf-admin model import`",
-                    ));
-                }
-            }
+            _ => {}
         }
     }
     findings

@@ -2,7 +2,7 @@ use super::*;
 use crate::lock::SiteGuard;
 use crate::model::testing::Gguf;
 use crate::publish::{Policy, Publisher};
-use crate::site::{Access, Layout, Locked, LockedFile, LockedModel};
+use crate::site::{Layout, Locked, LockedFile, LockedModel};
 
 fn cache() -> (tempfile::TempDir, Layout) {
     let dir = tempfile::Builder::new().prefix("a b?c#d%").tempdir().unwrap();
@@ -42,10 +42,10 @@ fn it_says_what_the_folders_say_until_they_change() {
         gguf_model(&layout.models(), name);
     }
     let mut locked = Locked::default();
-    let files = vec![LockedFile { path: "model.gguf".into(), sha256: "0".repeat(64), bytes: 3 }];
+    let files = vec![LockedFile { path: "model.gguf".into(), sha256: "0".repeat(64), bytes: 3, blob: None }];
     locked
         .models
-        .insert("org/one".into(), LockedModel { commit: "1".repeat(40), files, access: Access::default() });
+        .insert("org/one".into(), LockedModel { commit: "1".repeat(40), files, ..LockedModel::default() });
     assert_eq!(written(&layout, &locked), Written::New);
     assert_eq!(written(&layout, &locked), Written::Same);
     let catalog = Catalog::open(&layout).unwrap();

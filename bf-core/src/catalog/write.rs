@@ -137,8 +137,10 @@ fn rows(to: &Connection, layout: &Layout, content: &Content) -> rusqlite::Result
     }
     let mut file = to.prepare("INSERT OR IGNORE INTO files VALUES (?, ?, ?, ?, ?)")?;
     for (repo, own) in &content.locked.models {
-        for one in &own.files {
-            file.execute(params![repo, own.commit, one.path, one.sha256, signed(one.bytes)])?;
+        for own in own.all() {
+            for one in own.files {
+                file.execute(params![repo, own.commit, one.path, one.sha256, signed(one.bytes)])?;
+            }
         }
     }
     let mut tier = to.prepare("INSERT INTO tiers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use super::{Digest, Reference, sif};
 use crate::digest;
+use crate::model;
 use crate::publish::{Content, Publisher};
 use crate::report::{Exit, Failure};
 use crate::site::{Layout, Locked, LockedImage, Part};
@@ -166,8 +167,8 @@ pub fn enter(locked: &mut Locked, name: String, image: LockedImage) {
     locked.images.insert(name, image);
 }
 
-/// Publishes site.lock, unless it is as it was. Files of images that lose their name by it are marked with the time, from which
-/// `image prune` counts.
+/// Publishes site.lock, unless it is as it was. Files of images and revisions of models that lose their name by it are marked with the time,
+/// from which `image prune` and `model prune` count.
 pub fn write_lock(publisher: &Publisher<'_>, locked: &Locked) -> Result<(), Failure> {
     let layout: &Layout = publisher.layout();
     let path = layout.site_lock();
@@ -177,6 +178,7 @@ pub fn write_lock(publisher: &Publisher<'_>, locked: &Locked) -> Result<(), Fail
     }
     let before = Locked::load(layout)?;
     publisher.file(Part::Top, &path, text.as_bytes())?;
+    model::store::retire(layout, &before, locked)?;
     let named: Vec<String> = locked.images.values().map(LockedImage::store_name).collect();
     for nameless in before.images.values().map(LockedImage::store_name).filter(|name| !named.contains(name)) {
         match fs_err::File::open(layout.image_store().join(nameless)) {

@@ -124,12 +124,19 @@ fn about(path: &Path, code: &'static str, message: String) -> Finding {
 /// # Errors
 /// [`ModelError::Restricted`] when this user may not read the folder, [`ModelError::Io`] otherwise.
 pub fn repo(root: &Root, id: &ModelId) -> Result<Option<CachedRepo>, ModelError> {
-    let folder = root.path.join(id.folder_name());
+    repo_at(&root.path.join(id.folder_name()), id, root.location)
+}
+
+/// As [`repo`], of a model's folder, whatever it is called.
+///
+/// # Errors
+/// As [`repo`].
+pub fn repo_at(folder: &Path, id: &ModelId, location: Location) -> Result<Option<CachedRepo>, ModelError> {
     let read = |folder: &Path| -> io::Result<CachedRepo> {
         let real_folder = fs_err::canonicalize(folder)?;
         Ok(CachedRepo {
             id: id.clone(),
-            location: root.location,
+            location,
             folder: folder.to_owned(),
             refs: refs(&folder.join("refs")),
             revisions: revisions(&folder.join("snapshots"))?,
@@ -137,7 +144,7 @@ pub fn repo(root: &Root, id: &ModelId) -> Result<Option<CachedRepo>, ModelError>
             real_folder,
         })
     };
-    match read(&folder) {
+    match read(folder) {
         Ok(repo) => Ok(Some(repo)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(ModelError::of_io(id, &folder.join("snapshots"), error)),

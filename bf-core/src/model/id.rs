@@ -8,6 +8,7 @@ use std::str::FromStr;
 use serde::{Serialize, Serializer};
 
 use super::ModelError;
+use crate::digest;
 
 /// The longest organisation or name, in characters.
 const MAX_PART: usize = 96;
@@ -64,6 +65,12 @@ impl ModelId {
         &self.name
     }
 
+    /// 12 hex digits for a revision of this model, by its commit: what the comments of jobs say that they use (interface H). The beginning of
+    /// the SHA-256 of `ORG/NAME@COMMIT`.
+    pub fn mark(&self, commit: &str) -> String {
+        mark(&self.to_string(), commit)
+    }
+
     fn stored(text: &str) -> Result<Self, &'static str> {
         if text.is_empty() {
             return Err("it is empty");
@@ -92,6 +99,13 @@ impl ModelId {
         }
         Ok(self)
     }
+}
+
+/// [`ModelId::mark`], for an id that was written down.
+pub fn mark(repo: &str, commit: &str) -> String {
+    let mut mark = digest::of_bytes(format!("{repo}@{commit}").as_bytes());
+    mark.truncate(12);
+    mark
 }
 
 fn part_rules(part: &str) -> Result<(), &'static str> {

@@ -1,7 +1,7 @@
 //! Models as they lie on disk: ids, the hub cache layout, the weights an engine will load, and what they say of themselves.
 //!
-//! Everything here reads and nothing writes or asks the network. A cache belongs to somebody else: what it holds
-//! is bounded, checked and never trusted to be what its names say.
+//! Nothing here asks the network, and only [`store`] writes. A cache belongs to somebody else: what it holds is bounded, checked and
+//! never trusted to be what its names say.
 //!
 //! | file | owns |
 //! | --- | --- |
@@ -15,6 +15,8 @@
 //! | [`inspect`] | all that put together, as `model ls` shows it |
 //! | [`find`](mod@find) | one model by name, or all there are |
 //! | [`commit`] | the revision of a model that has no history |
+//! | [`store`] | publishing, checking and removing models |
+//! | [`pattern`] | which files are taken, by their names |
 
 pub mod cache;
 pub mod card;
@@ -31,9 +33,11 @@ pub mod inspect;
 mod license;
 pub mod memory;
 mod near;
+pub mod pattern;
 pub mod revision;
 pub mod safetensors;
 pub mod snapshot;
+pub mod store;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -45,4 +49,5 @@ pub use header::HeaderError;
 pub use id::ModelId;
 pub use inspect::ModelInfo;
 pub use memory::Memory;
+pub use pattern::Pattern;
 pub use revision::Revision;

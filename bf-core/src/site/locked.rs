@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::{Access, Layout, trusted};
 use crate::bounded::{self, Links};
 use crate::image::{Digest, Reference};
+use crate::model::Revision;
+use crate::model::store::MAIN;
 use crate::report::{Exit, Failure};
 use crate::shape::Map;
 
@@ -133,16 +135,66 @@ pub struct LockedEngine {
     pub files: Vec<LockedFile>,
 }
 
-/// A model as it was published.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A model as it was published: the revision that users get, and others that were asked for beside it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LockedModel {
-    /// The commit that `refs/main` names.
+    /// The commit that `refs/main` names: the revision of whoever names none.
     pub commit: String,
+    /// What it was asked for as, where that is not `main`: a branch, a tag or a commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
     /// All files of the snapshot, paths relative to it.
     pub files: Vec<LockedFile>,
     /// Who may read it: for whom it was published, whatever site.yaml says by now.
     #[serde(default, skip_serializing_if = "Access::is_all")]
     pub access: Access,
+    /// Further revisions, by what they were asked for as.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub revisions: BTreeMap<String, LockedRevision>,
+}
+
+impl LockedModel {
+    /// The revision that users get.
+    pub fn main(&self) -> RevisionOf<'_> {
+        RevisionOf { name: self.revision.as_deref(), commit: &self.commit, files: &self.files }
+    }
+
+    /// All revisions, the one that users get first.
+    pub fn all(&self) -> impl Iterator<Item = RevisionOf<'_>> {
+        let others = self.revisions.iter().map(|(name, own)| RevisionOf {
+            name: Some(name.as_str()),
+            commit: &own.commit,
+            files: &own.files,
+        });
+        std::iter::once(self.main()).chain(others)
+    }
+
+    /// The refs that lead to its revisions, each with its commit: `main`, and the names they were asked for as, where these are no commits.
+    pub fn refs(&self) -> impl Iterator<Item = (&str, &str)> {
+        let named = self.all().filter_map(|own| Some((own.name?, own.commit)));
+        std::iter::once((MAIN, self.commit.as_str()))
+            .chain(named.filter(|(name, _)| Revision::parse(name).is_ok_and(|name| !name.is_commit())))
+    }
+}
+
+/// A revision of a model, wherever it stands in the lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RevisionOf<'a> {
+    /// What it was asked for as; nothing for `main`.
+    pub name: Option<&'a str>,
+    /// Its commit, also the name of its snapshot.
+    pub commit: &'a str,
+    /// All files of the snapshot, paths relative to it.
+    pub files: &'a [LockedFile],
+}
+
+/// A revision of a model beside the one that users get.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockedRevision {
+    /// Its commit, also the name of its snapshot.
+    pub commit: String,
+    /// All files of the snapshot, paths relative to it.
+    pub files: Vec<LockedFile>,
 }
 
 /// One file.
@@ -154,6 +206,16 @@ pub struct LockedFile {
     pub sha256: String,
     /// Its length.
     pub bytes: u64,
+    /// The name of its blob, of a model from the Hub whose blob is not called by the SHA-256: the name that git gives it, 40 hex digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blob: Option<String>,
+}
+
+impl LockedFile {
+    /// The name of its blob in a model.
+    pub fn blob_name(&self) -> &str {
+        self.blob.as_deref().unwrap_or(&self.sha256)
+    }
 }
 
 impl Locked {

@@ -12,6 +12,8 @@ pub use declared::{
     RuntimeRules, SessionMode, SitePolicy, SiteRules, SlurmRules, is_image_name,
 };
 pub use layout::{Layout, Part};
-pub use locked::{Locked, LockedEngine, LockedFile, LockedImage, LockedModel, LockedToolkit};
+pub use locked::{
+    Locked, LockedEngine, LockedFile, LockedImage, LockedModel, LockedRevision, LockedToolkit, RevisionOf,
+};
 pub use open::{SiteError, open};
 pub use trust::{TrustError, trusted, trusted_of, trusted_tree};

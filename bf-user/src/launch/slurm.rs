@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bf_core::digest;
+use bf_core::model::id::mark;
 use bf_core::report::{Exit, Failure};
 use bf_core::site::MemoryRequest;
 use bf_core::slurm::{Comment, Directive, NodeFacts, PartitionFacts, Slurm, SlurmError};
@@ -123,16 +123,9 @@ fn comment(job: &Job) -> Comment {
     Comment {
         svc: Some(job.service.clone()),
         image: job.engine.image.as_ref().map(|image| image.digest.clone()),
-        model: Some(model_mark(&job.model.repo, &job.model.revision)),
+        model: Some(mark(&job.model.repo, &job.model.revision)),
         ..Comment::default()
     }
-}
-
-/// 12 hex digits for a revision of a model: the beginning of the SHA-256 of `REPO@REVISION`.
-fn model_mark(repo: &str, revision: &str) -> String {
-    let mut mark = digest::of_bytes(format!("{repo}@{revision}").as_bytes());
-    mark.truncate(12);
-    mark
 }
 
 /// Compares the job with the partition it goes to: some versions of Slurm take a job that can never start, and let it wait for ever.

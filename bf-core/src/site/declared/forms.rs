@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::is_image_name;
 use crate::image::{Digest, ImageError, Reference};
-use crate::model::ModelId;
+use crate::model::{ModelId, Pattern, Revision};
 use crate::report::Explain;
 use crate::shape::{Fault, Format};
 use crate::squashfs::Compression;
@@ -169,6 +169,28 @@ pub(super) static MODEL: Format = Format {
     is_number: false,
     check: |_, text| {
         text.parse::<ModelId>().map(drop).map_err(|error| Fault::new("invalid_model_id", error.to_string()))
+    },
+};
+
+/// A state of a model.
+pub(super) static REVISION: Format = Format {
+    is: "a commit, a branch or a tag",
+    examples: &["main", "v1.0", "0123456789abcdef0123456789abcdef01234567"],
+    is_number: false,
+    check: |_, text| {
+        let parsed = text.parse::<Revision>();
+        parsed.map(drop).map_err(|error| Fault::new("invalid_revision", error.to_string()))
+    },
+};
+
+/// Files of a model.
+pub(super) static PATTERN: Format = Format {
+    is: "a pattern of file names",
+    examples: &["*.json", "onnx/"],
+    is_number: false,
+    check: |what, text| {
+        let message = |why| format!("{what} is no pattern of file names: {why}");
+        text.parse::<Pattern>().map(drop).map_err(|why| Fault::new("invalid_pattern", message(why)))
     },
 };
 

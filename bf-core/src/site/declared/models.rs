@@ -6,9 +6,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::forms::{MODEL, PATH};
-use crate::model::ModelId;
-use crate::shape::{By, Fault, Format, Key, Map, Shape, View};
+use super::forms::{MODEL, PATH, PATTERN, REVISION};
+use crate::model::{ModelId, Pattern, Revision};
+use crate::shape::{Fault, Format, Key, Map, Shape, View};
 use crate::spec::parse::{Node, Reader};
 
 /// A model that the cache must have.
@@ -21,13 +21,15 @@ pub struct DeclaredModel {
     /// Format of the weights to keep (`gguf`, `safetensors`); `None`: all that there is.
     pub format: Option<String>,
     /// Commit, branch or tag; `None`: what the Hub calls main.
-    pub revision: Option<String>,
-    /// Patterns of files to keep; none: all.
-    pub include: Vec<String>,
+    pub revision: Option<Revision>,
+    /// Patterns of files to keep; none: all that an engine loads.
+    pub include: Vec<Pattern>,
     /// Patterns of files to leave out.
-    pub exclude: Vec<String>,
+    pub exclude: Vec<Pattern>,
     /// Who may read it.
     pub access: Access,
+    /// Whether that is written down: what the Hub gives to some only needs it.
+    pub access_is_given: bool,
     /// Whether weights that can hold code are kept.
     pub allow_pickle: bool,
 }
@@ -109,11 +111,11 @@ pub(super) static MAP: Map = Map::of(
         Key::new("format", Shape::Choice(&["gguf", "safetensors"]), "Keep weights in this format only")
             .or("all there are"),
         Key::new("access", Shape::Format(&ACCESS), "Who may read it").or("all"),
-        Key::new("revision", Shape::Text, "Commit, branch or tag").or("main").by(By::Refused),
-        Key::new("include", Shape::List(&Shape::Text), "Patterns of files to keep").by(By::Refused),
-        Key::new("exclude", Shape::List(&Shape::Text), "Patterns of files to leave out").by(By::Refused),
-        Key::new("allow_pickle", Shape::Bool, "Keep what can hold code, of a model with a `path`")
-            .or("false"),
+        Key::new("revision", Shape::Format(&REVISION), "Commit, branch or tag").or("main"),
+        Key::new("include", Shape::List(&Shape::Format(&PATTERN)), "Keep only files of these names")
+            .or("all"),
+        Key::new("exclude", Shape::List(&Shape::Format(&PATTERN)), "Leave out files of these names"),
+        Key::new("allow_pickle", Shape::Bool, "Keep weights that can hold code").or("false"),
     ],
 );
 
@@ -128,22 +130,22 @@ pub(super) fn read(reader: &Reader, items: &[Node], folder: &Path) -> Vec<Declar
             reader.note(view.at("repo").error("duplicate_model", message));
             continue;
         }
-        let allow_pickle = view.bool("allow_pickle").unwrap_or(false);
-        if allow_pickle && view.text("path").is_none() {
-            let message = "this version cannot provide `allow_pickle` yet for a model without a `path`";
-            let at = view.at("allow_pickle");
-            reader.note(at.error("not_supported", message).with_hint("remove it, or use a newer bf-admin"));
-        }
         models.push(DeclaredModel {
             repo,
             path: view.text("path").map(|path| folder.join(path)),
             format: view.text("format"),
-            revision: view.text("revision"),
-            include: view.texts("include"),
-            exclude: view.texts("exclude"),
+            revision: view.parsed("revision"),
+            include: patterns(view, "include"),
+            exclude: patterns(view, "exclude"),
             access,
-            allow_pickle,
+            access_is_given: view.text("access").is_some(),
+            allow_pickle: view.bool("allow_pickle").unwrap_or(false),
         });
     }
     models
+}
+
+/// Those that are patterns; what is none has a finding.
+fn patterns(view: View<'_>, key: &str) -> Vec<Pattern> {
+    view.texts(key).iter().filter_map(|text| text.parse().ok()).collect()
 }

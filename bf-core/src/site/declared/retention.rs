@@ -1,6 +1,6 @@
 //! `retention:` of site.yaml: what `prune` leaves.
 
-use crate::shape::{By, Key, Map, Shape, View};
+use crate::shape::{Key, Map, Shape, View};
 
 /// How much of what was replaced stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,18 +27,15 @@ pub(super) static MAP: Map = Map::of(
             Shape::Whole(1, 1000),
             "Files of an image that stay, the present one included",
         )
-        .or("2")
-        .by(By::Nobody),
+        .or("2"),
         Key::new(
             "keep_revisions",
             Shape::Whole(1, 1000),
             "Revisions of a model that stay, the present one included",
         )
-        .or("2")
-        .by(By::Nobody),
+        .or("2"),
         Key::new("grace_days", Shape::Whole(1, 3650), "Days that something stays after it was replaced")
-            .or("14")
-            .by(By::Nobody),
+            .or("14"),
     ],
 );
 

@@ -13,6 +13,7 @@ static FILE: Map = open(
         Key::new("path", Shape::Text, "Relative, with `/`").required(),
         Key::new("sha256", Shape::Text, "64 hex digits").required(),
         Key::new("bytes", Shape::Bytes, "Its length").required(),
+        Key::new("blob", Shape::Text, "Of a model: the name of its blob, where that is not `sha256`"),
     ],
 );
 
@@ -62,6 +63,21 @@ static MODEL: Map = open(
         Key::new("files", Shape::List(&Shape::Map(&FILE)), "All files of the snapshot, relative to it")
             .required(),
         Key::new("access", Shape::Format(&ACCESS), "Whom it was published for").or("all"),
+        Key::new("revision", Shape::Text, "What `commit` was asked for as").or("main"),
+        Key::new(
+            "revisions",
+            Shape::Named(&ANY, &Shape::Map(&REVISION)),
+            "Further revisions, by what they were asked for as",
+        ),
+    ],
+);
+
+static REVISION: Map = open(
+    "a revision",
+    &[
+        Key::new("commit", Shape::Text, "Its commit").required(),
+        Key::new("files", Shape::List(&Shape::Map(&FILE)), "All files of the snapshot, relative to it")
+            .required(),
     ],
 );
 

@@ -3,8 +3,8 @@
 
 use std::path::{Component, Path};
 
-use super::{Locked, LockedFile};
-use crate::model::ModelId;
+use super::{Locked, LockedFile, RevisionOf};
+use crate::model::{ModelId, Revision};
 
 /// Why the lock is not followed: the place in it, and what is wrong there.
 pub(super) fn check(locked: &Locked) -> Result<(), String> {
@@ -45,12 +45,24 @@ pub(super) fn check(locked: &Locked) -> Result<(), String> {
         if ModelId::parse_stored(key).is_err() {
             return Err(format!("{place}: this is not the id of a model"));
         }
-        if !is_hex(&model.commit, 40) {
-            return Err(format!("{place}: the `commit` `{}` is not 40 hex digits", shown(&model.commit)));
+        for own in model.all() {
+            revision(place, &own)?;
         }
-        files(place, &model.files)?;
+        if model.revisions.contains_key("main") {
+            return Err(format!("{place}: `main` is no further revision"));
+        }
     }
     Ok(())
+}
+
+fn revision(place: &str, own: &RevisionOf<'_>) -> Result<(), String> {
+    if let Some(name) = own.name.filter(|name| Revision::parse(name).is_err()) {
+        return Err(format!("{place}: the revision `{}` is not the name of one", shown(name)));
+    }
+    if !is_hex(own.commit, 40) {
+        return Err(format!("{place}: the `commit` `{}` is not 40 hex digits", shown(own.commit)));
+    }
+    files(place, own.files)
 }
 
 fn files(place: &str, files: &[LockedFile]) -> Result<(), String> {
@@ -61,6 +73,10 @@ fn files(place: &str, files: &[LockedFile]) -> Result<(), String> {
         }
         if !is_hex(&file.sha256, 64) {
             return Err(format!("{place}: the `sha256` of `{path}` is not 64 hex digits"));
+        }
+        // It is one of the two names that a content has, and a part of a path.
+        if file.blob.as_ref().is_some_and(|blob| !is_hex(blob, 40) && *blob != file.sha256) {
+            return Err(format!("{place}: the `blob` of `{path}` is neither 40 hex digits nor its `sha256`"));
         }
     }
     Ok(())

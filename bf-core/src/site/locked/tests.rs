@@ -8,10 +8,9 @@ fn a_lock_survives_being_written_and_read_and_a_newer_one_is_refused() {
     let layout = Layout::new(dir.path());
     assert_eq!(Locked::load(&layout).unwrap(), Locked::default());
     let mut locked = Locked::default();
-    let files = vec![LockedFile { path: "a/b".into(), sha256: "0".repeat(64), bytes: 3 }];
-    locked
-        .models
-        .insert("org/name".into(), LockedModel { commit: "1".repeat(40), files, access: Access::default() });
+    let files = vec![LockedFile { path: "a/b".into(), sha256: "0".repeat(64), bytes: 3, blob: None }];
+    let model = LockedModel { commit: "1".repeat(40), files, ..LockedModel::default() };
+    locked.models.insert("org/name".into(), model);
     let image = LockedImage {
         reference: Some("ghcr.io/org/name:1".parse().unwrap()),
         digest: None,
@@ -42,7 +41,9 @@ const FULL: &str = r#"{
   "images": {"a": {"ref": "ghcr.io/o/n:1", "digest": null, "sif": "images/n_1.sif", "sha256": "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "bytes": 1,
     "compression": "gzip", "partition_sha256": "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "metadata_sha256": "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "signature": "x"}},
   "engines": {"e": {"version": "1", "package": "p", "sha256": ["0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"], "python": "/p", "files": [], "cuda": "13"}},
-  "models": {"o/n": {"commit": "0123456789abcdef0123456789abcdef01234567", "files": [], "access": "group:games", "license": "mit"}}
+  "models": {"o/n": {"commit": "0123456789abcdef0123456789abcdef01234567", "files": [], "access": "group:games", "license": "mit",
+    "revision": "v1", "revisions": {"v2": {"commit": "0123456789abcdef0123456789abcdef01234567", "pinned": true,
+      "files": [{"path": "q", "sha256": "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "bytes": 1, "blob": "0123456789abcdef0123456789abcdef01234567"}]}}}}
 }"#;
 
 fn loaded(text: &str) -> Locked {
@@ -139,6 +140,15 @@ fn a_lock_that_names_what_bf_admin_never_would_is_refused() {
         let failure = Locked::load(&layout).unwrap_err();
         assert_eq!((failure.code, failure.exit), ("invalid_lock", Exit::Invalid), "{to}");
     };
+    for revision in ["../v", "a b", "", "/v", "v:w"] {
+        refused(r#""v1""#, &format!(r#""{revision}""#));
+        refused(r#""v2""#, &format!(r#""{revision}""#));
+    }
+    refused(r#""v2""#, r#""main""#);
+    let blob = r#""blob": "0123456789abcdef0123456789abcdef01234567""#;
+    for name in ["../../../etc/passwd", "", &"A".repeat(40), &"a".repeat(64), &"a".repeat(39)] {
+        refused(blob, &format!(r#""blob": "{name}""#));
+    }
     for path in ["../p", "/etc/shadow", "a/../../b", "", ".", "a//b", "a/./b", "a/", "a\\u0000b"] {
         refused(r#""path": "p""#, &format!(r#""path": "{path}""#));
     }

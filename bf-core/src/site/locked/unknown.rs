@@ -56,8 +56,20 @@ pub(super) fn put_back(new: &mut Value, unknown: &Value, before: &Value, map: &M
 fn keep(now: Option<&mut Value>, unknown: &Value, before: Option<&Value>) {
     if let (Some(now), Some(before)) = (now, before)
         && now == before
-        && let (Some(now), Some(unknown)) = (now.as_object_mut(), unknown.as_object())
     {
-        now.extend(unknown.clone());
+        merge(now, unknown);
+    }
+}
+
+/// Adds keys, also below those that are there.
+fn merge(now: &mut Value, unknown: &Value) {
+    let (Some(now), Some(unknown)) = (now.as_object_mut(), unknown.as_object()) else { return };
+    for (key, value) in unknown {
+        match now.get_mut(key) {
+            Some(own) => merge(own, value),
+            None => {
+                now.insert(key.clone(), value.clone());
+            }
+        }
     }
 }

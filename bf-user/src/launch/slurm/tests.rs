@@ -169,7 +169,7 @@ fn a_job_that_would_wait_for_ever_is_refused() {
 
 #[test]
 fn a_revision_of_a_model_has_one_mark() {
-    assert_eq!(model_mark("org/name", "1"), model_mark("org/name", "1"));
-    assert_ne!(model_mark("org/name", "1"), model_mark("org/name", "2"));
-    assert_eq!(model_mark("org/name", "1").len(), 12);
+    assert_eq!(mark("org/name", "1"), mark("org/name", "1"));
+    assert_ne!(mark("org/name", "1"), mark("org/name", "2"));
+    assert_eq!(mark("org/name", "1").len(), 12);
 }

@@ -1,55 +1,71 @@
-//! What is imported: the files of a folder, or one file, checked before anything is copied.
+//! What is imported of this machine: the files of a folder, or one file, checked before anything is copied.
 
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use bf_core::bounded::{self, Links};
-use bf_core::digest;
 use bf_core::model::choose::{Choice, Wanted, choose};
-use bf_core::model::commit::pseudo_commit;
 use bf_core::model::format::MAX_INDEX;
 use bf_core::model::snapshot::{Snapshot, SnapshotFile};
-use bf_core::model::{HeaderError, ModelError, ModelId, WeightFormat, format, inspect};
+use bf_core::model::store::{self, NewFile, Take};
+use bf_core::model::{HeaderError, ModelError, ModelId, Pattern, Revision, WeightFormat, format, inspect};
 use bf_core::report::{Exit, Failure};
+use bf_core::site::LockedRevision;
 use walkdir::{DirEntry, WalkDir};
 
-/// A file that is imported.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SourceFile {
-    /// Its path in the model, with `/`.
-    pub(crate) path: String,
-    /// Where it is read from.
-    pub(crate) file: PathBuf,
-    /// Its length.
-    pub(crate) bytes: u64,
-}
+use super::history::{self, History};
 
 /// What is imported.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Source {
+pub(crate) struct Files {
     /// The folder or file, as it was named.
     pub(crate) named: PathBuf,
+    /// The folder that the files are in, or the one file.
+    pub(crate) root: PathBuf,
     /// Its files, by path.
-    pub(crate) files: Vec<SourceFile>,
+    pub(crate) files: Vec<NewFile>,
     /// What is left out, by path.
     pub(crate) skipped: Vec<String>,
     /// What is left out since it can hold code, by path.
     pub(crate) pickle: Vec<String>,
+    /// The commit and the refs of a model of a cache.
+    pub(crate) history: Option<History>,
+    /// How the files get into the cache.
+    pub(crate) take: Take,
 }
 
-impl Source {
+/// Which files are taken, and how.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Kept {
+    /// Of several formats this one.
+    pub(crate) format: Option<WeightFormat>,
+    /// Whether what can hold code is taken as well.
+    pub(crate) pickle: bool,
+    /// Only files of these names; none: all.
+    pub(crate) include: Vec<Pattern>,
+    /// No files of these names.
+    pub(crate) exclude: Vec<Pattern>,
+    /// Of a model with several revisions this one.
+    pub(crate) revision: Option<Revision>,
+    /// How they get into the cache.
+    pub(crate) take: Take,
+}
+
+impl Kept {
+    fn is_wanted(&self, path: &str) -> bool {
+        (self.include.is_empty() || self.include.iter().any(|pattern| pattern.matches(path)))
+            && !self.exclude.iter().any(|pattern| pattern.matches(path))
+    }
+}
+
+impl Files {
     /// Lists what is imported of `named` and checks that it is a model that can be loaded: whole headers, no shard missing.
     ///
     /// # Errors
     /// Whatever cannot be a part of a model, named; damaged weights; no weights; none but pickle, which runs code when it is loaded, unless
-    /// `allow_pickle`.
-    pub(crate) fn read(
-        named: &Path,
-        id: &ModelId,
-        format: Option<WeightFormat>,
-        allow_pickle: bool,
-    ) -> Result<Self, Failure> {
+    /// that is allowed; what cannot be linked, where it is to be.
+    pub(crate) fn read(named: &Path, id: &ModelId, kept: &Kept) -> Result<Self, Failure> {
         let metadata = fs_err::metadata(named).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Failure::new(
                 Exit::NotFound,
@@ -58,25 +74,60 @@ impl Source {
             ),
             _ => error.into(),
         })?;
-        let mut source =
-            Self { named: named.to_owned(), files: Vec::new(), skipped: Vec::new(), pickle: Vec::new() };
+        let mut source = Self {
+            named: named.to_owned(),
+            root: named.to_owned(),
+            files: Vec::new(),
+            skipped: Vec::new(),
+            pickle: Vec::new(),
+            history: None,
+            take: kept.take,
+        };
         if metadata.is_file() {
             let name = named.file_name().and_then(|name| name.to_str()).filter(|name| plain(name));
             let path = name.ok_or_else(|| refused(named, "its name is not plain text"))?.to_owned();
-            source.files.push(SourceFile { path, file: named.to_owned(), bytes: metadata.len() });
+            let from = fs_err::canonicalize(named)?;
+            source.files.push(NewFile { path, from, bytes: metadata.len(), blob: None, sha256: None });
         } else if metadata.is_dir() {
-            source.list(&snapshot_of(named)?)?;
+            let (root, folder) = history::snapshot(named, id, kept.revision.as_ref())?;
+            source.root = root;
+            source.list(folder.as_deref())?;
+            source.history = history::of(&source.root, folder.as_deref(), id, &source.files)?;
+            if source.history.is_none() {
+                // Then it is not known what their names mean.
+                source.files.iter_mut().for_each(|file| file.blob = None);
+            }
         } else {
             return Err(refused(named, "it is neither a file nor a folder"));
         }
-        if !allow_pickle {
+        source.is_revision(kept.revision.as_ref())?;
+        let (wanted, left): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut source.files).into_iter().partition(|file| kept.is_wanted(&file.path));
+        source.files = wanted;
+        source.skipped.extend(left.into_iter().map(|file| file.path));
+        if !kept.pickle {
             source.leave_pickle(id)?;
         }
-        if let Some(format) = format {
+        if let Some(format) = kept.format {
             source.keep(id, format)?;
         }
-        inspect::facts(id, named, &source.snapshot(), format).map_err(unsound)?;
+        inspect::facts(id, named, &source.snapshot(), kept.format).map_err(unsound)?;
+        if kept.take == Take::Link {
+            source.files.iter().try_for_each(|file| store::linkable(&file.from))?;
+        }
         Ok(source)
+    }
+
+    /// Refuses to call what has no history by a commit: that follows from its content.
+    fn is_revision(&self, asked: Option<&Revision>) -> Result<(), Failure> {
+        let is_it = |asked: &Revision| {
+            self.history.as_ref().is_some_and(|history| history.commit.starts_with(asked.as_str()))
+        };
+        let Some(asked) = asked.filter(|asked| asked.is_commit() && !is_it(asked)) else { return Ok(()) };
+        let message = format!("{} is not the commit {asked}, or does not say so", self.named.display());
+        Err(Failure::new(Exit::Invalid, "other_revision", message).with_hint(
+            "only a folder `models--ORG--NAME` of a cache of the Hub's clients knows commits; give others a name, as `v1`",
+        ))
     }
 
     /// The sum of all lengths.
@@ -84,20 +135,25 @@ impl Source {
         self.files.iter().map(|file| file.bytes).sum()
     }
 
-    /// The commit that the files will have. Reads all of them.
-    pub(crate) fn commit(&self) -> Result<String, Failure> {
-        let mut hashed = Vec::new();
-        for file in &self.files {
-            hashed.push((&file.path, digest::of_file(&file.file)?.0));
-        }
-        Ok(pseudo_commit(hashed)?)
+    /// What site.lock will say of it. Reads all of the files, and checks those that are called by their hashes.
+    pub(crate) fn hashed(&self) -> Result<LockedRevision, Failure> {
+        store::hashed(self.history.as_ref().map(|history| history.commit.as_str()), &self.files)
     }
 
     /// `3 files from /scratch/model (skipped: .gitattributes)`.
     pub(crate) fn detail(&self) -> String {
         let files =
             if self.files.len() == 1 { "1 file".into() } else { format!("{} files", self.files.len()) };
-        let mut text = format!("{files} from {}", self.named.display());
+        let how = match self.take {
+            Take::Move => "moved ",
+            Take::Link => "linked ",
+            Take::Copy | Take::Fetched => "",
+        };
+        let mut text = format!("{files} {how}from {}", self.named.display());
+        if let Some(history) = &self.history {
+            let commit: String = history.commit.chars().take(12).collect();
+            let _ = write!(text, ", commit {commit}");
+        }
         if let Some(first) = self.skipped.first() {
             let _ = match self.skipped.len() - 1 {
                 0 => write!(text, " (skipped: {first})"),
@@ -134,8 +190,10 @@ impl Source {
         ))
     }
 
-    fn list(&mut self, folder: &Path) -> Result<(), Failure> {
-        let bounds = bounds(folder)?;
+    /// Lists the files of the root. `model`: the model's folder that it is in.
+    fn list(&mut self, model: Option<&Path>) -> Result<(), Failure> {
+        let folder = &self.root.clone();
+        let bounds = bounds(folder, model)?;
         let mut entries = WalkDir::new(folder).min_depth(1).sort_by_file_name().into_iter();
         while let Some(entry) = entries.next() {
             let entry = entry.map_err(io::Error::from)?;
@@ -153,7 +211,8 @@ impl Source {
                 self.skipped.push(path);
             } else if entry.file_type().is_dir() {
             } else if let Some(file) = take(&entry, path, &bounds)? {
-                self.files.push(file);
+                let blob = history::blob(model, &file.from).filter(|_| entry.path_is_symlink());
+                self.files.push(NewFile { blob, ..file });
             } else {
                 self.skipped.push(below.display().to_string());
             }
@@ -169,7 +228,7 @@ impl Source {
         let choice = Choice { format: Some(Wanted::Format(wanted)), allow_pickle: true, ..Choice::default() };
         let mut read = |path: &str| {
             let index = self.files.iter().find(|file| file.path == path);
-            index.map(|file| bounded::read(&file.file, MAX_INDEX, Links::Follow)).transpose()
+            index.map(|file| bounded::read(&file.from, MAX_INDEX, Links::Follow)).transpose()
         };
         let Ok(chosen) = choose(&files, &mut read, &choice) else {
             // `facts` says what there is instead, or what is wrong with it.
@@ -183,40 +242,24 @@ impl Source {
     }
 
     fn snapshot(&self) -> Snapshot {
-        let file = |file: &SourceFile| SnapshotFile {
+        let file = |file: &NewFile| SnapshotFile {
             path: file.path.clone(),
             bytes: Some(file.bytes),
-            file: file.file.clone(),
+            file: file.from.clone(),
         };
         Snapshot { files: self.files.iter().map(file).collect(), ..Snapshot::default() }
     }
 }
 
-/// A model's folder in the hub's layout stands for the snapshot that its `main` names.
-fn snapshot_of(folder: &Path) -> Result<PathBuf, Failure> {
-    let snapshots = folder.join("snapshots");
-    if !snapshots.is_dir() || !folder.join("blobs").is_dir() {
-        return Ok(folder.to_owned());
-    }
-    let main = bounded::text(&folder.join("refs/main"), 4096, Links::Follow).unwrap_or_default();
-    let snapshot = snapshots.join(main.trim());
-    if main.trim().is_empty() || main.contains('/') || !snapshot.is_dir() {
-        return Err(refused(folder, "it has several revisions and none of them is `main`")
-            .with_hint("name one of the folders below `snapshots`"));
-    }
-    Ok(snapshot)
-}
-
 /// The folders that links may lead into: the source, and for a snapshot in the hub's layout its blobs.
-fn bounds(folder: &Path) -> io::Result<Vec<PathBuf>> {
+fn bounds(folder: &Path, model: Option<&Path>) -> io::Result<Vec<PathBuf>> {
     let real = fs_err::canonicalize(folder)?;
-    let snapshots = real.parent().filter(|parent| parent.ends_with("snapshots"));
-    let blobs = snapshots.and_then(Path::parent).map(|model| model.join("blobs")).filter(|it| it.is_dir());
+    let blobs = model.map(|model| model.join("blobs")).filter(|blobs| blobs.is_dir());
     Ok([real].into_iter().chain(blobs).collect())
 }
 
 /// An entry that is a file, or a link to one; nothing for a link to a folder, whose files are found at their own place.
-fn take(entry: &DirEntry, path: String, bounds: &[PathBuf]) -> Result<Option<SourceFile>, Failure> {
+fn take(entry: &DirEntry, path: String, bounds: &[PathBuf]) -> Result<Option<NewFile>, Failure> {
     if !entry.path_is_symlink() && !entry.file_type().is_file() {
         return Err(refused(entry.path(), "it is neither a file nor a folder"));
     }
@@ -235,7 +278,7 @@ fn take(entry: &DirEntry, path: String, bounds: &[PathBuf]) -> Result<Option<Sou
     if !metadata.is_file() {
         return Err(refused(entry.path(), "it is neither a file nor a folder"));
     }
-    Ok(Some(SourceFile { path, file, bytes: metadata.len() }))
+    Ok(Some(NewFile { path, from: file, bytes: metadata.len(), blob: None, sha256: None }))
 }
 
 /// What is wrong with a source is mended at the source.
@@ -273,7 +316,11 @@ mod tests {
         ModelId::parse("org/name").unwrap()
     }
 
-    fn paths(source: &Source) -> Vec<&str> {
+    fn read(named: &Path) -> Result<Files, Failure> {
+        Files::read(named, &id(), &Kept::default())
+    }
+
+    fn paths(source: &Files) -> Vec<&str> {
         source.files.iter().map(|file| file.path.as_str()).collect()
     }
 
@@ -290,11 +337,11 @@ mod tests {
             fs_err::create_dir_all(file.parent().unwrap()).unwrap();
             fs_err::write(file, content).unwrap();
         }
-        let source = Source::read(dir.path(), &id(), None, false).unwrap();
+        let source = read(dir.path()).unwrap();
         assert_eq!(paths(&source), ["a.gguf", "sub/config.json"]);
         assert_eq!(source.skipped, [".git", ".hidden"]);
         assert!(source.detail().ends_with("(skipped: .git and 1 more)"), "{}", source.detail());
-        let one = Source::read(&dir.path().join("a.gguf"), &id(), None, false).unwrap();
+        let one = read(&dir.path().join("a.gguf")).unwrap();
         assert_eq!(paths(&one), ["a.gguf"]);
     }
 
@@ -311,12 +358,12 @@ mod tests {
         symlink("../../blobs/abc", snapshot.join("a.gguf")).unwrap();
         symlink("a.gguf", snapshot.join("b.gguf")).unwrap();
         for named in [&snapshot, &model] {
-            assert_eq!(paths(&Source::read(named, &id(), None, false).unwrap()), ["a.gguf", "b.gguf"]);
+            assert_eq!(paths(&read(named).unwrap()), ["a.gguf", "b.gguf"]);
         }
         for (target, word) in [("/etc/passwd", "out of the folder"), ("nothing", "not there")] {
             let link = snapshot.join("link");
             symlink(target, &link).unwrap();
-            let failure = Source::read(&snapshot, &id(), None, false).unwrap_err();
+            let failure = read(&snapshot).unwrap_err();
             assert!(failure.message.contains("link") && failure.message.contains(word), "{failure}");
             assert_eq!(failure.exit, Exit::Invalid);
             fs_err::remove_file(link).unwrap();
@@ -326,15 +373,15 @@ mod tests {
     #[test]
     fn what_is_no_model_is_refused_with_the_file_named() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(Source::read(dir.path(), &id(), None, false).unwrap_err().code, "model_without_weights");
+        assert_eq!(read(dir.path()).unwrap_err().code, "model_without_weights");
         fs_err::write(dir.path().join("a.gguf"), &gguf(1)[..20]).unwrap();
-        let failure = Source::read(dir.path(), &id(), None, false).unwrap_err();
+        let failure = read(dir.path()).unwrap_err();
         assert!(failure.message.contains("a.gguf"), "{failure}");
         assert!(failure.hint.as_ref().unwrap().contains("the source file is cut short"), "{failure:?}");
         assert_eq!(failure.exit, Exit::Invalid);
         nix::unistd::mkfifo(&dir.path().join("pipe"), nix::sys::stat::Mode::S_IRUSR).unwrap();
-        assert!(Source::read(dir.path(), &id(), None, false).unwrap_err().message.contains("pipe"));
-        let none = Source::read(&dir.path().join("none"), &id(), None, false).unwrap_err();
+        assert!(read(dir.path()).unwrap_err().message.contains("pipe"));
+        let none = read(&dir.path().join("none")).unwrap_err();
         assert_eq!(none.exit, Exit::NotFound);
     }
 
@@ -343,7 +390,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs_err::write(dir.path().join("pytorch_model.bin"), "x").unwrap();
         fs_err::write(dir.path().join("config.json"), "{}").unwrap();
-        let read = |allowed| Source::read(dir.path(), &id(), None, allowed);
+        let read = |pickle| Files::read(dir.path(), &id(), &Kept { pickle, ..Kept::default() });
         let failure = read(false).unwrap_err();
         assert_eq!((failure.code, failure.exit), ("pickle_refused", Exit::Invalid));
         assert!(failure.hint.unwrap().contains("--allow-pickle"));
@@ -365,16 +412,17 @@ mod tests {
         for name in ["model.safetensors", "pytorch_model.bin", "config.json", "README.md"] {
             fs_err::write(dir.path().join(name), "{}").unwrap();
         }
-        let source = Source::read(dir.path(), &id(), Some(WeightFormat::Gguf), false).unwrap();
+        let of = |format| Kept { format: Some(format), ..Kept::default() };
+        let source = Files::read(dir.path(), &id(), &of(WeightFormat::Gguf)).unwrap();
         assert_eq!(paths(&source), ["README.md", "config.json", "m-Q4_K_M.gguf"]);
         assert_eq!(source.skipped, ["m-Q8_0.gguf", "model.safetensors"]);
         assert_eq!(source.pickle, ["pytorch_model.bin"]);
-        let failure = Source::read(dir.path(), &id(), Some(WeightFormat::Ggml), false).unwrap_err();
+        let failure = Files::read(dir.path(), &id(), &of(WeightFormat::Ggml)).unwrap_err();
         assert_eq!(failure.code, "model_without_weights");
         // Its shards are left out, and a model that has it would seem to lack them.
         let index = r#"{"weight_map":{"x":"model-00001-of-00001.safetensors"}}"#;
         fs_err::write(dir.path().join("model.safetensors.index.json"), index).unwrap();
-        let source = Source::read(dir.path(), &id(), Some(WeightFormat::Gguf), false).unwrap();
+        let source = Files::read(dir.path(), &id(), &of(WeightFormat::Gguf)).unwrap();
         assert_eq!(paths(&source), ["README.md", "config.json", "m-Q4_K_M.gguf"]);
     }
 }
