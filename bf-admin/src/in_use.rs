@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use bf_core::model::ModelId;
 use bf_core::report::{Exit, Failure};
 use bf_core::settings::Environment;
 use bf_core::slurm::{Slurm, SlurmError};
 
-/// Which images jobs use, on every cluster that was asked.
+/// Which images and models jobs use, on every cluster that was asked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct InUse {
     images: BTreeMap<String, Vec<String>>,
+    /// By the mark of the revision ([`bf_core::model::ModelId::mark`]).
+    models: BTreeMap<String, Vec<String>>,
     /// Why there may be more than we know of.
     pub(crate) unsure: Option<Failure>,
 }
@@ -34,20 +37,29 @@ impl InUse {
         }
         let live = slurm.queue_of_all(clusters)?.into_iter().filter(|job| !job.state.is_over());
         for job in live {
-            if let Some(image) = job.comment.and_then(|comment| comment.image) {
+            let comment = job.comment.unwrap_or_default();
+            if let Some(image) = comment.image {
                 found.images.entry(image).or_default().push(job.id.to_string());
+            }
+            if let Some(model) = comment.model {
+                found.models.entry(model).or_default().push(job.id.to_string());
             }
         }
         Ok(found)
     }
 
     fn unsure(failure: Failure) -> Self {
-        Self { images: BTreeMap::new(), unsure: Some(hinted(failure)) }
+        Self { unsure: Some(hinted(failure)), ..Self::default() }
     }
 
     /// The jobs that use the image of these 12 hex digits.
     pub(crate) fn of_image(&self, digest12: &str) -> &[String] {
         self.images.get(digest12).map_or(&[], Vec::as_slice)
+    }
+
+    /// The jobs that use this revision of a model.
+    pub(crate) fn of_model(&self, id: &ModelId, commit: &str) -> &[String] {
+        self.models.get(&id.mark(commit)).map_or(&[], Vec::as_slice)
     }
 }
 

@@ -21,6 +21,7 @@ mod json;
 mod killed;
 mod life;
 mod locked;
+mod models;
 mod own_images;
 mod parallel;
 mod refusals;

@@ -4,10 +4,12 @@ mod files;
 mod history;
 mod hub;
 mod leave;
+mod refetch;
 
 pub(crate) use files::{Files, Kept};
 pub(crate) use history::{History, called};
 pub(crate) use hub::{Tell, Wanted};
+pub(crate) use refetch::{Refetch, refetch_of};
 
 use std::path::Path;
 

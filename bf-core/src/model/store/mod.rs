@@ -29,7 +29,7 @@ pub use make::{New, NewFile, Take, hashed, linkable, make};
 pub use put::{leads_to, put};
 pub use remove::{remove_model, remove_revision};
 pub use unused::{UnusedBlob, UnusedSnapshot, unused_blobs, unused_snapshots};
-pub use verify::{BlobFault, FileFault, blob_fault, faults};
+pub use verify::{BlobFault, FileFault, blob_fault, faults, wrong_link};
 
 use std::path::{Path, PathBuf};
 

@@ -44,14 +44,16 @@ pub fn faults<'a>(
         if let Some(fault) = blob_fault(&blob, Some(file), full, passed) {
             found.push((file, FileFault::Blob(fault)));
         }
-        if let Some(why) = link(&snapshot.join(&file.path), file) {
+        if let Some(why) = wrong_link(&snapshot, file) {
             found.push((file, FileFault::Link(why)));
         }
     }
     found
 }
 
-fn link(at: &Path, file: &LockedFile) -> Option<String> {
+/// What is wrong with the link of a file in its snapshot.
+pub fn wrong_link(snapshot: &Path, file: &LockedFile) -> Option<String> {
+    let at = &snapshot.join(&file.path);
     match fs_err::read_link(at) {
         Ok(target) if target == blob_link(file) => None,
         Ok(target) => Some(format!("it leads to {} instead of its blob", target.display())),
