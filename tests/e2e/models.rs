@@ -45,9 +45,10 @@ fn hub_cache(site: &Site, revisions: &[(&str, &str, u32)]) -> PathBuf {
             ("sub/tokenizer.json", format!("[{salt}]").into_bytes()),
         ] {
             let header = format!("blob {}\0", content.len()).into_bytes();
-            let blob = match path.ends_with("gguf") {
-                true => sum("sha256sum", &content),
-                false => sum("sha1sum", &[header, content.clone()].concat()),
+            let blob = if path.ends_with("gguf") {
+                sum("sha256sum", &content)
+            } else {
+                sum("sha1sum", &[header, content.clone()].concat())
             };
             let link = snapshot.join(path);
             fs_err::create_dir_all(model.join("blobs")).unwrap();

@@ -40,6 +40,19 @@ pub(crate) struct Import {
     /// No files of these names, as `onnx/`; can be given several times
     #[arg(long, value_name = "PATTERN")]
     exclude: Vec<Pattern>,
+    #[command(flatten)]
+    how: Ways,
+    /// Take weights in pickle as well, which run code when they are loaded: of people you trust only
+    #[arg(long)]
+    allow_pickle: bool,
+    /// Say what would be done, touch nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// How files get into the cache.
+#[derive(Debug, Args)]
+struct Ways {
     /// Copy the files: the default
     #[arg(long, group = "how")]
     copy: bool,
@@ -49,12 +62,16 @@ pub(crate) struct Import {
     /// Give the files a second name in the cache, of the same filesystem: nothing is written. Their modes become those of the cache
     #[arg(long, group = "how")]
     link: bool,
-    /// Take weights in pickle as well, which run code when they are loaded: of people you trust only
-    #[arg(long)]
-    allow_pickle: bool,
-    /// Say what would be done, touch nothing
-    #[arg(long)]
-    dry_run: bool,
+}
+
+impl Ways {
+    fn take(&self) -> Take {
+        match (self.r#move, self.link) {
+            (true, _) => Take::Move,
+            (_, true) => Take::Link,
+            _ => Take::Copy,
+        }
+    }
 }
 
 fn format(text: &str) -> Result<WeightFormat, &'static str> {
@@ -97,11 +114,7 @@ impl Import {
             include: self.include.clone(),
             exclude: self.exclude.clone(),
             revision: self.revision.clone(),
-            take: match (self.r#move, self.link) {
-                (true, _) => Take::Move,
-                (_, true) => Take::Link,
-                _ => Take::Copy,
-            },
+            take: self.how.take(),
         };
         let facts = present::source(layout, &self.path, &repo, &kept, before.as_ref(), there)?;
         // "Already there" is said of bytes that were compared.

@@ -227,7 +227,7 @@ fn more_files_of_a_commit_never_leave_readers_without_those_that_stay() {
     let put = |files: &[NewFile]| {
         cache.put(&New { id: &id, commit: Some(HEAD), files, take: Take::Copy }, &["main"]).unwrap()
     };
-    put(&[one.clone()]);
+    put(std::slice::from_ref(&one));
     let snapshot = cache.folder().join("snapshots").join(HEAD);
     let inode = || fs_err::symlink_metadata(snapshot.join("config.json")).unwrap().ino();
     let before = inode();
@@ -268,7 +268,10 @@ fn what_was_fetched_is_taken_as_it_is_and_what_is_there_stays() {
     let known = |new: NewFile, content: &[u8]| NewFile { sha256: Some(digest::of_bytes(content)), ..new };
     let there = large(from.path(), "model.gguf", b"abc");
     cache
-        .put(&New { id: &id(), commit: Some(HEAD), files: &[there.clone()], take: Take::Copy }, &["main"])
+        .put(
+            &New { id: &id(), commit: Some(HEAD), files: std::slice::from_ref(&there), take: Take::Copy },
+            &["main"],
+        )
         .unwrap();
     let blob = cache.folder().join("blobs").join(digest::of_bytes(b"abc"));
     let files = [

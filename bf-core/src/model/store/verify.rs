@@ -87,16 +87,16 @@ pub fn blob_fault(
     let name = blob.file_name().and_then(|name| name.to_str()).filter(|name| is_blob_name(name));
     let read = || -> io::Result<bool> {
         let mut open = bounded::open(blob, Links::Refuse)?;
-        let (sha256, named) = if name.is_some_and(|name| name.len() == 40) {
-            let (names, _) = digest::copy_named(&mut open, &mut io::sink(), metadata.len())?;
-            let named = name == Some(names.git.as_str());
-            (names.sha256, named)
+        let (sha256, is_named) = if name.is_some_and(|name| name.len() == 40) {
+            let (both, _) = digest::copy_named(&mut open, &mut io::sink(), metadata.len())?;
+            let is_named = name == Some(both.git.as_str());
+            (both.sha256, is_named)
         } else {
             let (sha256, _) = digest::copy(&mut open, &mut io::sink())?;
-            let named = name.is_none_or(|name| name == sha256);
-            (sha256, named)
+            let is_named = name.is_none_or(|name| name == sha256);
+            (sha256, is_named)
         };
-        Ok(named && file.is_none_or(|file| file.sha256 == sha256))
+        Ok(is_named && file.is_none_or(|file| file.sha256 == sha256))
     };
     let read = read();
     passed(metadata.len());
