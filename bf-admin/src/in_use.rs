@@ -90,6 +90,15 @@ mod tests {
     }
 
     #[test]
+    fn a_job_uses_one_revision_of_a_model() {
+        let id: ModelId = "org/name".parse().unwrap();
+        // printf %s org/name@1 | sha256sum | cut -c1-12
+        let mark = bf_core::digest::of_bytes(b"org/name@1")[..12].to_owned();
+        let found = InUse { models: BTreeMap::from([(mark, vec!["7".into()])]), ..InUse::default() };
+        assert_eq!((found.of_model(&id, "1").len(), found.of_model(&id, "2").len()), (1, 0));
+    }
+
+    #[test]
     fn jobs_are_named_and_counted() {
         let jobs: Vec<String> = (1..=7).map(|job| job.to_string()).collect();
         assert_eq!(shown(&jobs[..1]), "job 1");
