@@ -14,6 +14,7 @@ mod doctor;
 mod ends;
 mod images;
 mod locks;
+mod models;
 mod own_images;
 mod parts;
 mod quota;
