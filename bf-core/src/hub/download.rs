@@ -320,7 +320,7 @@ impl<'a> Download<'a> {
         self.hub.wrong(self.listing, self.file, reason)
     }
 
-    fn named(&self, error: &io::Error) -> io::Error {
+    pub(super) fn named(&self, error: &io::Error) -> io::Error {
         io::Error::new(error.kind(), format!("{} ({}): {error}", self.partial.display(), self.name))
     }
 }

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::download::Download;
 use super::*;
 use crate::digest::of_bytes;
 use crate::model::{ModelId, Revision};
@@ -542,6 +543,65 @@ fn the_first_error_ends_all_of_it() {
     let error = fetch(&hub, &[file("a", &one), file("b", &other)], folder.path()).unwrap_err();
     assert_eq!(error.code(), "model_file_not_found");
     assert!(!hub.options.cancel.is_cancelled(), "it can still be used");
+}
+
+#[test]
+fn who_gives_up_is_not_kept_waiting() {
+    let body = content(20_000);
+    let whole = body.clone();
+    let server = Server::start(move |asked| good(&whole, asked).cut(5000).hang(Duration::from_secs(20)));
+    let (mut options, _) = options(&server, &[]);
+    options.limits.stall = Duration::from_mins(1);
+    options.limits.at_once = 1;
+    let (cancel, seen) = (options.cancel.clone(), Arc::new(AtomicUsize::new(0)));
+    let told = Arc::clone(&seen);
+    options.progress = Arc::new(move |event| {
+        if let Event::Started { .. } = event {
+            told.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    let hub = Hub::new(options).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let begun = Instant::now();
+    let error = std::thread::scope(|scope| {
+        let fetching = scope.spawn(|| fetch(&hub, &[file("a", &body)], folder.path()).unwrap_err());
+        let partial = folder.path().join(format!("{}.partial", of_bytes(&body)));
+        while !fetching.is_finished() && fs_err::metadata(&partial).map_or(0, |there| there.len()) < 5000 {
+            std::thread::yield_now();
+        }
+        cancel.cancel();
+        fetching.join().unwrap()
+    });
+    assert_eq!((error.code(), seen.load(Ordering::SeqCst)), ("cancelled", 1), "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(15));
+    assert_eq!(names(folder.path()).len(), 1, "what came stays");
+}
+
+#[test]
+fn a_full_disk_is_said_with_the_file() {
+    let server = Server::start(|asked| good(&content(2000), asked));
+    let wanted = [file("a/b.bin", &content(2000))];
+    let listing = listing(wanted.to_vec());
+    let hub = hub(&server);
+    let folder = tempfile::tempdir().unwrap();
+    let download = Download::open(&hub, &listing, &wanted[0], folder.path()).unwrap();
+    let full = download.named(&std::io::Error::from(std::io::ErrorKind::StorageFull));
+    assert_eq!(full.exit(), Exit::CannotCreate);
+    assert!(full.to_string().contains("a/b.bin"), "{full}");
+}
+
+#[test]
+fn the_rate_is_that_of_all_connections_together() {
+    let bodies = [content(30_000), content(30_001)];
+    let contents = bodies.clone();
+    let server = Server::start(move |asked| good(&contents[usize::from(asked.path.ends_with('b'))], asked));
+    let (mut options, _) = options(&server, &[]);
+    options.bandwidth = Arc::new(Bandwidth::new(60_000));
+    let folder = tempfile::tempdir().unwrap();
+    let begun = Instant::now();
+    let files = [file("a", &bodies[0]), file("b", &bodies[1])];
+    fetch(&Hub::new(options).unwrap(), &files, folder.path()).unwrap();
+    assert!(begun.elapsed() > Duration::from_millis(600), "{:?}", begun.elapsed());
 }
 
 #[test]
