@@ -16,6 +16,7 @@ mod doctor;
 mod drift;
 mod faults;
 mod hostile;
+mod hub;
 mod images;
 mod json;
 mod killed;

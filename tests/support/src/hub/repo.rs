@@ -125,6 +125,11 @@ impl Repo {
         repo
     }
 
+    /// Its files, and what each holds.
+    pub fn contents(&self) -> impl Iterator<Item = (&str, &Content)> {
+        self.files.iter().map(|entry| (entry.path.as_str(), &entry.content))
+    }
+
     /// Publishes under a branch (by default `main`); once more: under several.
     #[must_use]
     pub fn revision(mut self, name: &str) -> Self {
