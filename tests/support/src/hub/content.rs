@@ -90,7 +90,7 @@ impl Content {
         let compute = || {
             let mut hash = Sha256::new();
             self.each_block(|block| hash.update(block));
-            hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+            bf_core::digest::hex(&hash.finalize())
         };
         self.0.sha256.get_or_init(compute).clone()
     }

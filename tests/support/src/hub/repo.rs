@@ -231,7 +231,7 @@ impl Stored {
         for entry in &repo.files {
             hash.update(format!("{} {}\n", entry.path, entry.oid()));
         }
-        text.extend(hash.finalize().iter().map(|byte| format!("{byte:02x}")));
+        text.push_str(&bf_core::digest::hex(&hash.finalize()));
         let commit = sha1(text.as_bytes());
         let refs = if repo.refs.is_empty() { vec![(RefKind::Branch, "main".into())] } else { repo.refs };
         self.refs.extend(refs.into_iter().map(|(kind, name)| (name, (kind, commit.clone()))));

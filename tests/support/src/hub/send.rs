@@ -113,22 +113,22 @@ fn body(
     sent: &mut u64,
 ) -> io::Result<()> {
     let Body::Part { content, at, .. } = body else { return Ok(()) };
-    let flip = flip.filter(|place| (*at..at + until).contains(place));
+    let flip = flip.filter(|at_byte| (*at..at + until).contains(at_byte));
     let limited = pace.is_limited();
     let (block, mut done) = (if limited { SMALL_BLOCK } else { BLOCK }, 0);
     let mut buffer = Vec::new();
     while done < until {
         let count = usize::try_from(until - done).unwrap_or(usize::MAX);
-        let place = at + done;
+        let at_byte = at + done;
         let passed = match content.as_file() {
             Some(file) if flip.is_none() && !limited => {
-                let mut from = place;
+                let mut from = at_byte;
                 rustix::fs::sendfile(to, file, Some(&mut from), count.min(BLOCK * 16))?
             }
             _ => {
                 buffer.resize(count.min(block), 0);
-                content.read_at(place, &mut buffer)?;
-                let wrong = flip.and_then(|flip| usize::try_from(flip.checked_sub(place)?).ok());
+                content.read_at(at_byte, &mut buffer)?;
+                let wrong = flip.and_then(|flip| usize::try_from(flip.checked_sub(at_byte)?).ok());
                 if let Some(byte) = wrong.and_then(|wrong| buffer.get_mut(wrong)) {
                     *byte ^= 1;
                 }
