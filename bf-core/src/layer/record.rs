@@ -1,6 +1,6 @@
 //! One reading of a layer: what its entries do is kept, and the contents of files that will be seen are passed on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::BufRead;
 
 use super::error::{EntryFault, LayerError, shown};
@@ -9,10 +9,12 @@ use super::paths::{Paths, ROOT};
 use super::shade::Shades;
 use super::tar::{Entry, EntryKind, Piece, Reader};
 use super::{Contents, Count, FileContents, Limits, Stopped, TarError};
-use crate::squashfs::Content;
+use crate::squashfs::{Content, XattrSet};
 
 /// Extended attributes that squashfs can store, by the beginning of their names.
 const STORED: [&[u8]; 3] = [b"user.", b"trusted.", b"security."];
+/// What an extended attribute costs beside its bytes, and a set of them: counted as if they were bytes.
+const ATTRIBUTE: u64 = 100;
 /// How many bytes of a tar are read between two calls that tell of it.
 const STEP: u64 = 8 << 20;
 
@@ -65,7 +67,9 @@ pub(super) struct Record {
     /// The lowest layer first.
     pub(super) layers: Vec<Vec<Op>>,
     pub(super) links: Vec<Box<[u8]>>,
-    pub(super) xattrs: Vec<BTreeMap<Vec<u8>, Vec<u8>>>,
+    /// Each set once.
+    pub(super) xattrs: Vec<XattrSet>,
+    known_xattrs: HashMap<XattrSet, u32>,
     pub(super) dropped_xattrs: u64,
     pub(super) skipped: u64,
     /// Entries of all layers, and bytes of their files with holes, of link targets and of extended attributes.
@@ -84,7 +88,8 @@ impl Record {
             shades: Shades::default(),
             layers: std::iter::repeat_with(Vec::new).take(layers).collect(),
             links: Vec::new(),
-            xattrs: vec![BTreeMap::new()],
+            xattrs: vec![XattrSet::default()],
+            known_xattrs: HashMap::from([(XattrSet::default(), 0)]),
             dropped_xattrs: 0,
             skipped: 0,
             entries: 0,
@@ -99,6 +104,7 @@ impl Record {
     pub(super) fn close(&mut self) {
         self.paths.close();
         self.shades = Shades::default();
+        self.known_xattrs = HashMap::new();
     }
 
     /// Reads a layer; those above it were read before. `tell` hears how far.
@@ -217,14 +223,17 @@ impl Record {
     fn xattrs(&mut self, entry: &Entry) -> u32 {
         let stored =
             |name: &[u8]| STORED.iter().any(|prefix| name.starts_with(prefix) && name.len() > prefix.len());
-        let kept: BTreeMap<_, _> = entry.xattrs.iter().filter(|(name, _)| stored(name)).cloned().collect();
+        let kept: XattrSet = entry.xattrs.iter().filter(|(name, _)| stored(name)).cloned().collect();
         self.dropped_xattrs += (entry.xattrs.len() - kept.len()) as u64;
-        if kept.is_empty() {
-            return 0;
+        if let Some(number) = self.known_xattrs.get(&kept) {
+            return *number;
         }
-        self.text += kept.iter().map(|(name, value)| (name.len() + value.len()) as u64).sum::<u64>();
-        self.xattrs.push(kept);
-        u32::try_from(self.xattrs.len() - 1).unwrap_or(0)
+        let bytes = kept.iter().map(|(name, value)| (name.len() + value.len()) as u64 + ATTRIBUTE);
+        self.text += ATTRIBUTE + bytes.sum::<u64>();
+        let number = u32::try_from(self.xattrs.len()).unwrap_or(0);
+        self.xattrs.push(kept.clone());
+        self.known_xattrs.insert(kept, number);
+        number
     }
 
     /// What the layers below must know of it.

@@ -182,7 +182,7 @@ impl<R: BufRead> Reader<R> {
                 }
                 b'g' => {
                     let text = self.payload(&header, "an extended header", pax::MAX_BYTES)?;
-                    self.global.take(&text)?;
+                    self.global.take_global(&text)?;
                 }
                 b'L' => name = Some(self.long(&header)?),
                 b'K' => link = Some(self.long(&header)?),

@@ -25,7 +25,7 @@ mod xattr;
 
 pub use error::SquashfsError;
 pub use options::{Compression, Options};
-pub use tree::{Content, Inode, InodeId, Kind, Meta, Tree};
+pub use tree::{Content, Inode, InodeId, Kind, Meta, Tree, XattrSet};
 pub use writer::{FileWriter, Finished, Writer};
 pub use xattr::storable;
 

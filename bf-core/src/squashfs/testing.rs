@@ -131,7 +131,7 @@ pub(super) fn read(image: &[u8], offset: u64) -> Files {
                 uid: header.uid,
                 gid: header.gid,
                 mtime: header.mtime,
-                xattrs: BTreeMap::new(),
+                xattrs: XattrSet::default(),
             };
             (node.fullpath.as_os_str().as_bytes().to_vec(), (thing, meta))
         })
@@ -145,7 +145,7 @@ fn device_of(number: u32, make: fn(u32, u32) -> Thing) -> Thing {
 /// What is to be read of what was written.
 pub(super) fn expected(files: &Files) -> Files {
     let plain = |(thing, meta): &(Thing, Meta)| {
-        (thing.clone().plain(), Meta { xattrs: BTreeMap::new(), ..meta.clone() })
+        (thing.clone().plain(), Meta { xattrs: XattrSet::default(), ..meta.clone() })
     };
     files.iter().map(|(path, file)| (path.clone(), plain(file))).collect()
 }

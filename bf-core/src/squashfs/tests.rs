@@ -250,7 +250,7 @@ fn refusal(kind: Kind, meta: Meta) -> String {
 #[test]
 fn what_cannot_be_stored_is_named() {
     let xattrs = |name: &str, length| Meta {
-        xattrs: [(name.as_bytes().to_vec(), vec![0; length])].into(),
+        xattrs: [(name.as_bytes().to_vec(), vec![0; length])].into_iter().collect(),
         ..Meta::default()
     };
     for (kind, meta, part) in [
@@ -378,7 +378,7 @@ fn thing() -> impl Strategy<Value = Thing> {
 fn tree() -> impl Strategy<Value = Files> {
     let owner = prop_oneof![0..3_u32, any::<u32>()];
     let meta = (0..=0o7777_u16, owner.clone(), owner, any::<u32>())
-        .prop_map(|(mode, uid, gid, mtime)| Meta { mode, uid, gid, mtime, xattrs: BTreeMap::default() });
+        .prop_map(|(mode, uid, gid, mtime)| Meta { mode, uid, gid, mtime, xattrs: XattrSet::default() });
     prop::collection::vec((any::<prop::sample::Index>(), name(), thing(), meta), 0..40).prop_map(|things| {
         let mut files = Files::new();
         let mut folders = vec![Vec::new()];

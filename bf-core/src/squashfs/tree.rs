@@ -1,6 +1,7 @@
 //! The tree that a squashfs has: inodes, and folders that name them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Which inode of a [`Tree`]. Two names with the same one are hard links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,8 +35,41 @@ pub struct Meta {
     pub gid: u32,
     /// Seconds since 1970; squashfs has 32 bits for it.
     pub mtime: u32,
-    /// Extended attributes by their whole name (`security.capability`).
-    pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Extended attributes.
+    pub xattrs: XattrSet,
+}
+
+/// Extended attributes by their whole name (`security.capability`), in the order of the names. Clones share them: many inodes can
+/// have the same ones.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct XattrSet(Option<Arc<[Xattr]>>);
+
+type Xattr = (Box<[u8]>, Box<[u8]>);
+
+impl XattrSet {
+    /// Names and values.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.0.iter().flat_map(|all| all.iter()).map(|(name, value)| (&**name, &**value))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |all| all.len())
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+impl FromIterator<(Vec<u8>, Vec<u8>)> for XattrSet {
+    /// Of two with the same name the last one counts.
+    fn from_iter<I: IntoIterator<Item = (Vec<u8>, Vec<u8>)>>(all: I) -> Self {
+        let all: BTreeMap<_, _> = all.into_iter().collect();
+        let boxed = |(name, value): (Vec<u8>, Vec<u8>)| (name.into_boxed_slice(), value.into_boxed_slice());
+        Self((!all.is_empty()).then(|| all.into_iter().map(boxed).collect()))
+    }
 }
 
 /// What an inode is.

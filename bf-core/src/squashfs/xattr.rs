@@ -1,12 +1,13 @@
 //! Extended attributes: which there can be, and their tables.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use super::SquashfsError;
 use super::compress::{Compressor, Digest, digest_of};
 use super::metadata::{Metadata, indexed};
 use super::output::Output;
 use super::superblock::NO_TABLE;
+use super::tree::XattrSet;
 
 /// Namespaces that squashfs has, in the order of their numbers in the format.
 const PREFIXES: [&[u8]; 3] = [b"user.", b"trusted.", b"security."];
@@ -48,7 +49,7 @@ impl Xattrs {
     /// The number of a set, for inodes. `path` is called for errors.
     pub(super) fn add(
         &mut self,
-        xattrs: &BTreeMap<Vec<u8>, Vec<u8>>,
+        xattrs: &XattrSet,
         compressor: &mut Compressor,
         path: impl Fn() -> Vec<u8>,
     ) -> Result<u32, SquashfsError> {
@@ -56,8 +57,8 @@ impl Xattrs {
             return Ok(NONE);
         }
         let mut bytes = Vec::new();
-        for (name, value) in xattrs {
-            let wrong = |reason| SquashfsError::Xattr { path: path(), name: name.clone(), reason };
+        for (name, value) in xattrs.iter() {
+            let wrong = |reason| SquashfsError::Xattr { path: path(), name: name.to_vec(), reason };
             let (number, rest) =
                 split(name).ok_or_else(|| wrong("squashfs has only those of user, trusted and security"))?;
             if value.len() > LONGEST.1 {
@@ -119,13 +120,13 @@ mod tests {
         let mut compressor = Compressor::new(Compression::Zstd(6)).unwrap();
         let mut output = Output::new(tempfile::tempfile().unwrap(), 0, 0);
         let mut xattrs = Xattrs::new();
-        let one = BTreeMap::from([(b"user.a".to_vec(), b"A".to_vec())]);
-        let two = BTreeMap::from([
+        let one = XattrSet::from_iter([(b"user.a".to_vec(), b"A".to_vec())]);
+        let two = XattrSet::from_iter([
             (b"security.bc".to_vec(), b"".to_vec()),
             (b"trusted.d".to_vec(), b"DD".to_vec()),
         ]);
-        let mut add = |set: &BTreeMap<_, _>| xattrs.add(set, &mut compressor, Vec::new).unwrap();
-        assert_eq!([add(&one), add(&two), add(&one), add(&BTreeMap::new())], [0, 1, 0, NONE]);
+        let mut add = |set: &XattrSet| xattrs.add(set, &mut compressor, Vec::new).unwrap();
+        assert_eq!([add(&one), add(&two), add(&one), add(&XattrSet::default())], [0, 1, 0, NONE]);
         let head = xattrs.finish(&mut output, &mut compressor).unwrap();
         let (mut file, _) = output.finish().unwrap();
         file.seek(SeekFrom::Start(0)).unwrap();

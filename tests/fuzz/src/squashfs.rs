@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use backhand::{FilesystemReader, InnerNode};
-use bf_core::squashfs::{BLOCK, Compression, Inode, InodeId, Kind, Meta, Options, Tree, Writer};
+use bf_core::squashfs::{BLOCK, Compression, Inode, InodeId, Kind, Meta, Options, Tree, Writer, XattrSet};
 
 use crate::input::Input;
 use crate::memory;
@@ -185,12 +185,12 @@ fn write(data: &[u8]) -> (Vec<u8>, u64, Things) {
         ];
         let can = matches!(thing, Thing::Folder | Thing::File(_));
         let xattrs = if can && what >= 200 {
-            BTreeMap::from([(
+            XattrSet::from_iter([(
                 vec![b"user.".as_slice(), &[b'a' + what % 5]].concat(),
                 vec![what; usize::from(what)],
             )])
         } else {
-            BTreeMap::new()
+            XattrSet::default()
         };
         let [mode, uid, gid, mtime] = meta;
         let mode = u16::try_from(mode).expect("twelve bits");

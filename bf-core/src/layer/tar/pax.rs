@@ -7,7 +7,8 @@ use super::{MAX_SIZE, TarError, header};
 
 /// The largest extended header, in bytes.
 pub(super) const MAX_BYTES: usize = 1 << 20;
-/// The most bytes that the names and values of one entry's extended attributes have; one value alone has at most as many in Linux.
+/// The most bytes that the names of one entry's extended attributes, with a zero behind each, and their values have. In Linux the
+/// names of a file have at most as many together, and so has one value.
 const MAX_XATTRS: usize = 64 * 1024;
 
 /// What extended headers have said.
@@ -79,11 +80,22 @@ impl Pax {
             self.record(key, value.get(1..).unwrap_or_default())?;
             text = text.get(length..).unwrap_or_default();
         }
-        let bytes: usize = self.xattrs.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let bytes: usize = self.xattrs.iter().map(|(name, value)| name.len() + 1 + value.len()).sum();
         if bytes > MAX_XATTRS {
             let limit = MAX_XATTRS as u64;
             return Err(TarError::TooLarge { what: "bytes of extended attributes", limit });
         }
+        Ok(())
+    }
+
+    /// Takes the records of a global header, which holds for all entries that follow.
+    ///
+    /// Of these only owner and time can be the same for many. A name, a link's target, a size, a sparse file's map or attributes for
+    /// everything is what nobody writes but to make much of little; they are ignored. GNU tar would take them over; Go's
+    /// `archive/tar` takes over nothing from a global header.
+    pub(super) fn take_global(&mut self, text: &[u8]) -> Result<(), TarError> {
+        self.take(text)?;
+        *self = Self { uid: self.uid, gid: self.gid, mtime: self.mtime, ..Self::default() };
         Ok(())
     }
 

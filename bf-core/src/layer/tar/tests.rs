@@ -73,6 +73,26 @@ fn a_global_header_holds_until_it_is_taken_back() {
 }
 
 #[test]
+fn a_global_header_says_nothing_of_names_sizes_and_attributes() {
+    let records: [(&str, &[u8]); 7] = [
+        ("path", b"other"),
+        ("linkpath", b"other"),
+        ("size", b"1"),
+        ("GNU.sparse.name", b"other"),
+        ("GNU.sparse.map", b"0,1"),
+        ("SCHILY.xattr.user.x", b"y"),
+        ("mtime", b"5"),
+    ];
+    let tar = Tar::new().extended(b'g', &records).file("a", "text").symlink("b", "a").end();
+    let entries = all(&tar).unwrap();
+    let told = |(entry, _): &(Entry, Pieces)| {
+        (entry.name.clone(), entry.link.clone(), entry.size, entry.mtime, entry.xattrs.len())
+    };
+    let told: Vec<_> = entries.iter().map(told).collect();
+    assert_eq!(told, [(b"a".to_vec(), vec![], 4, 5, 0), (b"b".to_vec(), b"a".to_vec(), 0, 5, 0)]);
+}
+
+#[test]
 fn old_ways_to_say_things_are_known() {
     let mut v7 = Head::new("folder/", 0, 0);
     v7.put(257, &[0; 8]);
@@ -207,6 +227,10 @@ fn what_is_no_tar_of_an_image_is_refused() {
     assert!(refused(Tar::new().head(Head::new("l", b'L', 9000)).data(&long)).contains("name"));
     let value = vec![b'x'; 65_536];
     assert!(refused(Tar::new().pax(&[("SCHILY.xattr.user.x", &value)]).file("a", "")).contains("attributes"));
+    // 22,000 names of three bytes: more than Linux lists of one file.
+    let names: Vec<String> = (0..22_000).map(|number| format!("SCHILY.xattr.{number:03x}")).collect();
+    let many: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b""[..])).collect();
+    assert!(refused(Tar::new().pax(&many).file("a", "")).contains("attributes"));
     let mut tar = Tar::new();
     for _ in 0..20 {
         tar = tar.pax(&[("path", b"a")]);

@@ -169,6 +169,28 @@ fn a_bomb_ends_at_the_limit() {
 }
 
 #[test]
+fn attributes_count_once_and_with_what_they_cost() {
+    let names: Vec<String> = (0..100).map(|number| format!("SCHILY.xattr.user.{number}")).collect();
+    let many: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b""[..])).collect();
+    let mut tar = Tar::new();
+    for number in 0..100 {
+        tar = tar.pax(&many).file(&number.to_string(), "");
+    }
+    let same = tar.end();
+    let limits = Limits { text: 20_000, ..Limits::default() };
+    assert!(apply_with(&mut stored(vec![same]), &limits).is_ok());
+    // No two files have the same.
+    let mut tar = Tar::new();
+    for name in names.iter().chain(&["SCHILY.xattr.user.x".to_owned()]) {
+        tar = tar.pax(&[(name, b"")]).file("f", "");
+    }
+    let other = tar.end();
+    assert!(apply_with(&mut stored(vec![other.clone()]), &Limits { text: 23_000, ..limits }).is_ok());
+    let result = apply_with(&mut stored(vec![other]), &limits);
+    assert!(matches!(result, Err(LayerError::Limit { what: "bytes of names", .. })));
+}
+
+#[test]
 fn a_hundred_thousand_names_in_one_folder_take_no_long_time() {
     let mut tar = Tar::new();
     for number in 0..100_000 {
