@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bf_core::host;
-use bf_core::report::{Failure, human_bytes};
+use bf_core::report::{Failure, fitted, how_far, human_bytes};
 use clap::ValueEnum;
 use serde::Serialize;
 
@@ -228,16 +228,14 @@ impl Drop for Display {
 fn line(state: &State, columns: usize) -> String {
     let mut text = format!("{} of {} done", state.ended, state.all);
     for running in state.running.values() {
-        let how_far = match running.total {
-            Some(total @ 1..) => {
-                format!("{}% of {}", running.bytes.min(total) * 100 / total, human_bytes(total))
-            }
-            _ if running.bytes > 0 => format!("{}, {}", human_bytes(running.bytes), running.said),
-            _ => running.said.clone(),
-        };
+        let how_far = how_far(running.bytes, running.total.unwrap_or_default());
+        let how_far = how_far.unwrap_or_else(|| match running.bytes {
+            0 => running.said.clone(),
+            bytes => format!("{}, {}", human_bytes(bytes), running.said),
+        });
         let _ = write!(text, "; {}: {how_far}", running.name); // to a String, which cannot fail
     }
-    text.chars().filter(|character| !character.is_control()).take(columns.max(2) - 1).collect()
+    fitted(&text, columns)
 }
 
 /// A closed stderr is no reason to stop working.

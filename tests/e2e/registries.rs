@@ -322,6 +322,7 @@ fn a_registry_that_says_when_to_come_again_is_asked_then() {
     // Always busy: it is said who, and it is no fault of the network.
     let limited = own.pull(&reference).code(75).one_sentence();
     assert!(limited.stderr.contains("limits how often it is asked"), "{limited}");
+    assert!(limited.stderr.contains("waiting 1 s for 127.0.0.1"), "{limited}");
     // Every other time.
     proxy.set(Faults { busy_every: Some(2), cut_after: Some(3000), ..Faults::default() });
     own.pull(&reference).code(0);

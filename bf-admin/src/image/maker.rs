@@ -2,8 +2,9 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use bf_core::convert;
+use bf_core::convert::{self, Recipe};
 use bf_core::image::{Digest, Reference};
 use bf_core::registry::Bandwidth;
 use bf_core::report::Failure;
@@ -12,7 +13,7 @@ use bf_core::squashfs::Compression;
 use clap::{Args, ValueEnum};
 
 use super::apptainer::Apptainer;
-use super::native::Native;
+use super::native;
 use super::place::Place;
 
 /// What `--engine` chooses from.
@@ -56,18 +57,18 @@ pub(crate) struct Tell<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Maker {
     /// bf-admin.
-    Native(Box<Native>),
+    Native(Box<Recipe>),
     /// bf-admin, of an image on this machine's disks: a folder in OCI's layout, an archive of one, or what `docker save` wrote; and
     /// which one of several.
-    Local(Box<Native>, PathBuf, Option<String>),
+    Local(Box<Recipe>, PathBuf, Option<String>),
     /// A container runtime.
     Apptainer(Apptainer),
 }
 
 /// What there is to make, found out before it is made.
 pub(crate) enum Plan<'m> {
-    Native(&'m Native, convert::Found),
-    Local(&'m Native, &'m Path, Option<&'m str>, Reference),
+    Native(&'m Recipe, convert::Found),
+    Local(&'m Recipe, &'m Path, Option<&'m str>, Reference),
     Apptainer(&'m Apptainer, Reference),
 }
 
@@ -86,7 +87,7 @@ impl Maker {
             Engine::Apptainer => {
                 Self::Apptainer(Apptainer::find(place.environment, !registry.plain_http, compression)?)
             }
-            Engine::Native => Self::Native(Box::new(Native::new(how, compression, place, registry))),
+            Engine::Native => Self::Native(Box::new(native::recipe(how, compression, place, registry))),
         })
     }
 
@@ -99,8 +100,8 @@ impl Maker {
         wanted: Option<String>,
     ) -> Self {
         let compression = compression.unwrap_or_else(|| place.compression().0);
-        let native = Native::new(how, compression, place, DeclaredRegistry::default());
-        Self::Local(Box::new(native), path.to_owned(), wanted)
+        let recipe = native::recipe(how, compression, place, DeclaredRegistry::default());
+        Self::Local(Box::new(recipe), path.to_owned(), wanted)
     }
 
     /// What of an image would be fetched, where we can tell: its manifest is, and nothing else. `downloads` are folders in which earlier
@@ -110,9 +111,10 @@ impl Maker {
         reference: &Reference,
         downloads: &[PathBuf],
     ) -> Result<Option<(convert::Outline, String)>, Failure> {
-        let Self::Native(native) = self else { return Ok(None) };
-        let outline = native.outline(reference, downloads)?;
-        Ok(Some((outline, native.compression.to_string())))
+        let Self::Native(recipe) = self else { return Ok(None) };
+        // The plan comes before anything is shown of how far it is.
+        let outline = recipe.outline(reference, downloads, &(Arc::new(|_| {}) as convert::Teller))?;
+        Ok(Some((outline, recipe.compression.to_string())))
     }
 
     /// Whether what it fetches is of use to the next run when this one fails.
@@ -121,11 +123,14 @@ impl Maker {
     }
 
     /// Finds out what `reference` stands for, where we can.
-    pub(crate) fn find(&self, reference: &Reference) -> Result<Plan<'_>, Failure> {
+    pub(crate) fn find(&self, reference: &Reference, tell: &Tell<'_>) -> Result<Plan<'_>, Failure> {
         Ok(match self {
-            Self::Native(native) => Plan::Native(native, native.find(reference)?),
-            Self::Local(native, path, wanted) => {
-                Plan::Local(native, path, wanted.as_deref(), reference.clone())
+            Self::Native(recipe) => {
+                let found = native::telling(tell, |teller| recipe.find(reference, teller))?;
+                Plan::Native(recipe, found)
+            }
+            Self::Local(recipe, path, wanted) => {
+                Plan::Local(recipe, path, wanted.as_deref(), reference.clone())
             }
             Self::Apptainer(apptainer) => Plan::Apptainer(apptainer, reference.clone()),
         })
@@ -136,7 +141,7 @@ impl Plan<'_> {
     /// The digest of what would be made, and its compression, where that is known.
     pub(crate) fn known(&self) -> Option<(&Digest, String)> {
         match self {
-            Self::Native(native, found) => Some((&found.digest, native.compression.to_string())),
+            Self::Native(recipe, found) => Some((&found.digest, recipe.compression.to_string())),
             Self::Local(..) | Self::Apptainer(..) => None,
         }
     }
@@ -150,20 +155,17 @@ impl Plan<'_> {
         tell: &Tell<'_>,
     ) -> Result<Option<Digest>, Failure> {
         match self {
-            Self::Native(native, found) => {
-                native.make(found, to, downloads, tell)?;
+            Self::Native(recipe, found) => {
+                native::make(recipe, found, to, downloads, tell)?;
                 Ok(Some(found.digest.clone()))
             }
-            Self::Local(native, path, wanted, name) => native.import(path, *wanted, name, to, tell),
+            Self::Local(recipe, path, wanted, name) => {
+                recipe.import(path, *wanted, name, to, &|progress| native::layers(progress, tell))
+            }
             Self::Apptainer(apptainer, reference) => {
                 apptainer.make(reference, to, to.parent().unwrap_or(to), tell.say)?;
                 Ok(reference.digest().cloned())
             }
         }
     }
-}
-
-/// As many as this process may use.
-pub(crate) fn processors() -> NonZeroUsize {
-    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }

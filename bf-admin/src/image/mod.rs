@@ -19,7 +19,7 @@ pub(crate) use facts::{ImageFacts, Need, gather, locked_image, store_way, way};
 pub(crate) use import::{Named, Source};
 #[cfg(test)]
 pub(crate) use maker::Engine;
-pub(crate) use maker::{How, Maker, Tell, processors};
+pub(crate) use maker::{How, Maker, Tell};
 pub(crate) use output::write as write_file;
 pub(crate) use place::Place;
 pub(crate) use probes::{Probes, Tried, TriedPartition};

@@ -153,7 +153,7 @@ pub(crate) fn write(
         return Err(Failure::new(Exit::CannotCreate, "cannot_create", message)
             .with_hint("name a file in a folder that exists"));
     }
-    let plan = maker.find(reference)?;
+    let plan = maker.find(reference, tell)?;
     let known = plan.known().map(|(digest, compression)| (digest.clone(), compression));
     let mut written = Written {
         dry_run,

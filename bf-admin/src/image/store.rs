@@ -47,7 +47,7 @@ pub(crate) fn pull(
 ) -> Result<Pulled, Failure> {
     let reference = &fetch.reference;
     (tell.say)(&format!("pulling {reference}"));
-    let plan = Told(fetch.maker.find(reference)?, tell);
+    let plan = Told(fetch.maker.find(reference, tell)?, tell);
     let wanted = Wanted { reference, sif: fetch.sif.as_deref(), own: fetch.own.as_ref() };
     store::pull(&wanted, &plan, stage, downloads)
 }

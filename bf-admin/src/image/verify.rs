@@ -11,7 +11,6 @@ use bf_core::site::{Layout, LockedImage};
 use bf_core::{convert, digest};
 use serde::Serialize;
 
-use super::native::hinted;
 use super::{Place, facts};
 use crate::present::{Depth, Disk};
 
@@ -158,7 +157,7 @@ fn find(reference: &Reference, place: &Place<'_>) -> Result<Digest, Failure> {
     options.limits = Limits { tries: 3, ..options.limits };
     match convert::find(reference, &options) {
         Ok(found) => Ok(found.digest),
-        Err(failure) => Err(hinted(failure, reference)),
+        Err(failure) => Err(convert::hinted(failure, reference, true)),
     }
 }
 

@@ -4,8 +4,12 @@
 mod contents;
 mod facts;
 mod pull;
+mod recipe;
+mod told;
 
-pub use pull::{Found, Outline, Told, create, find, import, outline, pull};
+pub use pull::{Found, Outline, create, find, import, outline, pull};
+pub use recipe::{Recipe, hinted, processors};
+pub use told::{Tally, Teller, Told};
 
 use std::fs::File;
 use std::num::NonZeroUsize;

@@ -5,29 +5,11 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Converted, Order, Progress, convert};
+use super::{Converted, Order, Progress, Teller, Told, convert};
 use crate::image::{Digest, Reference};
 use crate::oci::{Platform, Source};
-use crate::registry::{BlobStore, Event, Options, RegistrySource, Repository};
+use crate::registry::{BlobStore, Options, RegistrySource, Repository};
 use crate::report::{Exit, Failure};
-
-/// What is told while it is made.
-#[derive(Debug, Clone)]
-pub enum Told {
-    /// What is going to be fetched.
-    Found {
-        /// What the reference stands for.
-        digest: Digest,
-        /// Its layers.
-        layers: usize,
-        /// Their bytes as the registry stores them.
-        bytes: u64,
-    },
-    /// Something of the registry.
-    Registry(Event),
-    /// How far the layers are.
-    Layers(Progress),
-}
 
 /// What a reference stands for, before anything of it is fetched.
 #[derive(Debug)]
@@ -94,7 +76,7 @@ pub fn pull(
     order: &Order<'_>,
     mut options: Options,
     fits: &dyn Fn(u64) -> Result<(), Failure>,
-    tell: &Arc<dyn Fn(Told) + Send + Sync>,
+    tell: &Teller,
 ) -> Result<Converted, Failure> {
     let store = BlobStore::new(downloads)?;
     let listener = Arc::clone(tell);

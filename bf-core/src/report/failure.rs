@@ -60,7 +60,7 @@ impl<E: Explain> From<E> for Failure {
 }
 
 /// The system's messages end with a number in parentheses, which tells a reader nothing that the words did not.
-fn without_number(message: &str) -> String {
+pub(crate) fn without_number(message: &str) -> String {
     let mut rest = message;
     let mut text = String::with_capacity(message.len());
     while let Some((before, after)) = rest.split_once(" (os error ") {

@@ -1,15 +1,13 @@
 //! How far a pull is: one line on a terminal, nothing elsewhere.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bf_core::convert::Told;
-use bf_core::image::Digest;
+use bf_core::convert::{Tally, Teller, Told};
 use bf_core::registry::Event;
-use bf_core::report::{Format, human_bytes};
+use bf_core::report::{Format, fitted, how_far};
 
 use crate::printer::Printer;
 
@@ -29,8 +27,7 @@ struct Inner {
 #[derive(Debug, Default)]
 struct State {
     name: String,
-    total: u64,
-    blobs: BTreeMap<Digest, u64>,
+    tally: Tally,
     layer: Option<(usize, usize)>,
     waits: Option<String>,
     drawn: Option<Instant>,
@@ -45,8 +42,13 @@ impl Line {
         }))
     }
 
-    /// Takes in what happened, from whatever thread.
-    pub(super) fn tell(&self, told: Told) {
+    /// What takes in what happens, from whatever thread.
+    pub(super) fn teller(&self) -> Teller {
+        let line = self.clone();
+        Arc::new(move |told| line.tell(&told))
+    }
+
+    fn tell(&self, told: &Told) {
         let mut state = self.0.state();
         state.take(told);
         if self.0.shown && state.drawn.is_none_or(|drawn| drawn.elapsed() >= DRAWN) {
@@ -73,45 +75,28 @@ impl Drop for Inner {
 }
 
 impl State {
-    fn take(&mut self, told: Told) {
-        self.waits = None;
-        match told {
-            Told::Found { bytes, .. } => self.total = bytes,
-            Told::Layers(progress) => self.layer = Some((progress.layer, progress.layers)),
-            Told::Registry(
-                Event::Started { digest, resumed_from: done, .. } | Event::Bytes { digest, done, .. },
-            ) => {
-                self.blobs.insert(digest, done);
-            }
-            Told::Registry(Event::Finished { digest, total }) => {
-                self.blobs.insert(digest, total);
-            }
-            Told::Registry(Event::Restarted { digest, .. }) => {
-                self.blobs.insert(digest, 0);
-            }
-            Told::Registry(
-                Event::Waiting { registry, reason, .. } | Event::Fallback { registry, reason },
-            ) => {
-                self.waits = Some(format!("{registry}: {reason}"));
-            }
+    fn take(&mut self, told: &Told) {
+        self.tally.take(told);
+        if let Told::Layers(progress) = told {
+            self.layer = Some((progress.layer, progress.layers));
         }
+        let waits = matches!(told, Told::Registry(Event::Waiting { .. } | Event::Fallback { .. }));
+        self.waits = told.sentence().filter(|_| waits);
     }
 
     /// What fits into one line of so many columns.
     fn text(&self, columns: usize) -> String {
-        let done: u64 = self.blobs.values().fold(0, |sum, bytes| sum.saturating_add(*bytes));
         let mut text = format!("pulling {}", self.name);
-        if self.total > 0 {
-            let (done, total) = (human_bytes(done.min(self.total)), human_bytes(self.total));
-            let _ = write!(text, ": {done} of {total}"); // to a String, which cannot fail
+        if let Some(how_far) = how_far(self.tally.done(), self.tally.total()) {
+            let _ = write!(text, ": {how_far}"); // to a String, which cannot fail
         }
         if let Some((layer, layers)) = self.layer {
             let _ = write!(text, ", layer {layer} of {layers}"); // to a String, which cannot fail
         }
         if let Some(waits) = &self.waits {
-            let _ = write!(text, "; waiting for {waits}"); // to a String, which cannot fail
+            let _ = write!(text, "; {waits}"); // to a String, which cannot fail
         }
-        text.chars().filter(|character| !character.is_control()).take(columns.max(2) - 1).collect()
+        fitted(&text, columns)
     }
 }
 
@@ -123,6 +108,7 @@ fn talk(text: &str) {
 #[cfg(test)]
 mod tests {
     use bf_core::convert::Progress;
+    use bf_core::image::Digest;
 
     use super::*;
 
@@ -131,13 +117,13 @@ mod tests {
         let digest: Digest = format!("sha256:{}", "a1".repeat(32)).parse().unwrap();
         let mut state = State { name: "a_1".into(), ..State::default() };
         assert_eq!(state.text(80), "pulling a_1");
-        state.take(Told::Found { digest: digest.clone(), layers: 7, bytes: 3_000_000 });
-        state.take(Told::Registry(Event::Bytes { digest, done: 1_000_000, total: 2_000_000 }));
-        state.take(Told::Layers(Progress { layer: 3, layers: 7, bytes: 5 }));
-        assert_eq!(state.text(80), "pulling a_1: 1.0 MB of 3.0 MB, layer 3 of 7");
+        state.take(&Told::Found { digest: digest.clone(), layers: 7, bytes: 3_000_000 });
+        state.take(&Told::Registry(Event::Bytes { digest, done: 1_000_000, total: 2_000_000 }));
+        state.take(&Told::Layers(Progress { layer: 3, layers: 7, bytes: 5 }));
+        assert_eq!(state.text(80), "pulling a_1: 33% of 3.0 MB, layer 3 of 7");
         let (registry, reason) = ("q.io".to_owned(), "\x1b[2Jbusy".to_owned());
-        state.take(Told::Registry(Event::Waiting { registry, reason, wait: Duration::ZERO }));
-        assert!(state.text(80).ends_with("; waiting for q.io: [2Jbusy"), "{}", state.text(80));
+        state.take(&Told::Registry(Event::Waiting { registry, reason, wait: Duration::from_secs(3) }));
+        assert!(state.text(80).ends_with("; waiting 3 s for q.io: [2Jbusy"), "{}", state.text(80));
         assert_eq!(state.text(12), "pulling a_1");
     }
 }

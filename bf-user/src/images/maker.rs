@@ -2,14 +2,14 @@
 
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::sync::Arc;
 
-use bf_core::convert::{self, Found, Order, Told};
+use bf_core::convert::{Found, Recipe, processors};
 use bf_core::image::store::Make;
 use bf_core::image::{Digest, Reference};
-use bf_core::registry::{Bandwidth, Options};
+use bf_core::registry::Bandwidth;
 use bf_core::report::{Exit, Failure, human_bytes};
 use bf_core::settings::Environment;
+use bf_core::site::DeclaredRegistry;
 use bf_core::squashfs::Compression;
 use clap::Args;
 use nix::sys::statvfs::statvfs;
@@ -34,17 +34,18 @@ pub(crate) struct How {
 }
 
 /// An image that the registry has, and how a SIF is made of it.
-pub(super) struct Maker<'a> {
+pub(super) struct Maker {
     found: Found,
-    how: &'a How,
+    recipe: Recipe,
     line: Line,
 }
 
-impl<'a> Maker<'a> {
+impl Maker {
     /// Asks the registry what `reference` stands for.
-    pub(super) fn find(reference: &Reference, how: &'a How, line: Line) -> Result<Self, Failure> {
-        let found = convert::find(reference, &how.options()).map_err(|failure| hinted(failure, reference))?;
-        Ok(Self { found, how, line })
+    pub(super) fn find(reference: &Reference, how: &How, line: Line) -> Result<Self, Failure> {
+        let recipe = how.recipe();
+        let found = recipe.find(reference, &line.teller())?;
+        Ok(Self { found, recipe, line })
     }
 
     /// What the reference stands for.
@@ -54,40 +55,29 @@ impl<'a> Maker<'a> {
 }
 
 impl How {
-    fn options(&self) -> Options {
-        let mut options = Options::new(Environment::of_process());
-        options.https = !self.no_https;
-        options.bandwidth = Arc::new(Bandwidth::new(self.bwlimit.unwrap_or_default()));
-        options
-    }
-
-    /// Unless somebody says more, what every machine that runs containers can read.
-    fn compression(&self) -> Compression {
-        self.compression.unwrap_or(Compression::GZIP)
+    fn recipe(&self) -> Recipe {
+        Recipe {
+            environment: Environment::of_process(),
+            registry: DeclaredRegistry { plain_http: self.no_https, ..DeclaredRegistry::default() },
+            has_site: false,
+            // Unless somebody says more, what every machine that runs containers can read.
+            compression: self.compression.unwrap_or(Compression::GZIP),
+            threads: self.threads.unwrap_or_else(processors),
+            bandwidth: self.bwlimit.unwrap_or_default(),
+            tool: env!("CARGO_PKG_VERSION"),
+        }
     }
 }
 
-impl Make for Maker<'_> {
+impl Make for Maker {
     fn known(&self) -> Option<(&Digest, String)> {
-        Some((&self.found.digest, self.how.compression().to_string()))
+        Some((&self.found.digest, self.recipe.compression.to_string()))
     }
 
     fn make(&self, to: &Path, downloads: &Path) -> Result<Option<Digest>, Failure> {
-        let file = convert::create(to)?;
         let name = self.found.pinned.clone().unpinned();
-        let processors = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let order = Order {
-            reference: &name,
-            source: Some(&self.found.digest),
-            compression: self.how.compression(),
-            threads: self.how.threads.unwrap_or_else(processors),
-            tool: env!("CARGO_PKG_VERSION"),
-        };
         let fits = |needed| fits(downloads, needed, &name);
-        let line = self.line.clone();
-        let tell: Arc<dyn Fn(Told) + Send + Sync> = Arc::new(move |told| line.tell(told));
-        convert::pull(&self.found, &file, downloads, &order, self.how.options(), &fits, &tell)
-            .map_err(|failure| hinted(failure, &name))?;
+        self.recipe.make(&self.found, to, downloads, &fits, &self.line.teller())?;
         Ok(Some(self.found.digest.clone()))
     }
 }
@@ -102,13 +92,4 @@ fn fits(folder: &Path, needed: u64, name: &Reference) -> Result<(), Failure> {
     let (needed, free, folder) = (human_bytes(needed), human_bytes(free), folder.display());
     let message = format!("there is no space for the image {name}: it needs {needed}, {folder} has {free}");
     Err(Failure::new(Exit::CannotCreate, "no_space", message))
-}
-
-/// What a user can do about a registry that does not speak HTTPS, in the words of this program.
-fn hinted(failure: Failure, reference: &Reference) -> Failure {
-    if failure.code != "registry_no_tls" {
-        return failure;
-    }
-    let hint = format!("if {} is to be reached by plain HTTP, add --no-https", reference.registry());
-    failure.with_hint(hint)
 }

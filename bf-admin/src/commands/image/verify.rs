@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use bf_core::convert::processors;
 use bf_core::host;
 use bf_core::report::{Exit, Failure, Report, human_bytes, table};
 use bf_core::site::{self, DeclaredImage, Layout, Locked, LockedImage};
@@ -10,7 +11,7 @@ use serde::Serialize;
 
 use super::place;
 use crate::cli::Context;
-use crate::image::{self, Closely, Verified, VerifyState, processors};
+use crate::image::{self, Closely, Verified, VerifyState};
 use crate::locate;
 use crate::several::at_once;
 

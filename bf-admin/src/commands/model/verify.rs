@@ -15,9 +15,9 @@ use serde::Serialize;
 use super::named::Named;
 use super::repair;
 use crate::cli::Context;
-use crate::image::processors;
 use crate::locate;
 use crate::several::at_once;
+use bf_core::convert::processors;
 
 /// Options of `model verify`.
 #[derive(Debug, Args)]
