@@ -10,6 +10,8 @@ use super::error::Fault;
 use crate::web::{Answer, Call, Http};
 
 /// Asks once, and once more if the registry wants to know who we are. The answer is a success, or `416`.
+///
+/// Only the registry's own word counts for that: where it sends us to could name a token service of its own.
 pub(super) fn ask<'a>(
     http: &'a Http,
     endpoint: &Endpoint,
@@ -31,6 +33,7 @@ pub(super) fn ask<'a>(
     };
     let mut answer = http.send(&endpoint.host, &call)?;
     if answer.status().as_u16() == 401
+        && answer.is_own()
         && !endpoint.repository.is_empty()
         && endpoint.auth.answer(http, endpoint, &answer, call.authorization.as_ref())?
     {
@@ -57,6 +60,14 @@ pub(super) fn judge<'a>(
     }
     let registry = endpoint.host.clone();
     Err(Fault::Final(match number {
+        401 | 403 if !answer.is_own() => RegistryError::DeniedElsewhere {
+            registry,
+            // The rest of the address may be a signature that lets anyone in.
+            place: place(answer.url()),
+            what: what.to_owned(),
+            status: number,
+            said,
+        },
         401 | 403 => RegistryError::Denied {
             registry,
             repository: endpoint.repository.clone(),
@@ -67,6 +78,12 @@ pub(super) fn judge<'a>(
         404 | 410 => RegistryError::NotFound { registry, what: what.to_owned() },
         _ => RegistryError::Refused { registry, what: what.to_owned(), status: number, said },
     }))
+}
+
+/// The host of an address, and its port if it is an unusual one.
+fn place(url: &Url) -> String {
+    let host = url.host_str().unwrap_or("nowhere");
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 #[derive(Deserialize)]

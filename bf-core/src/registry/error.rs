@@ -66,6 +66,20 @@ pub enum RegistryError {
         /// Whether a name and password were given.
         with_credentials: bool,
     },
+    /// Where it sends us to does not let us, and is not told who we are.
+    #[error("{place}, where {registry} sends us to, refuses to give {what} ({status}{})", with(said))]
+    DeniedElsewhere {
+        /// The host that was asked.
+        registry: String,
+        /// Where it sent us: host and port, without anything that could be a secret.
+        place: String,
+        /// What was asked for.
+        what: String,
+        /// HTTP's number.
+        status: u16,
+        /// What it said about it.
+        said: String,
+    },
     /// It does not have it.
     #[error("{registry} has no {what}")]
     NotFound {
@@ -218,6 +232,7 @@ impl Explain for RegistryError {
             Self::CredentialFile { .. } | Self::Helper { .. } => "registry_credentials",
             Self::HelperFailed(error) => error.code(),
             Self::Denied { .. } => "registry_denied",
+            Self::DeniedElsewhere { .. } => "registry_denied_elsewhere",
             Self::NotFound { .. } => "image_not_found",
             Self::Refused { .. } => "registry_refused",
             Self::Unreachable { .. } => "registry_unreachable",
@@ -246,6 +261,9 @@ impl Explain for RegistryError {
             Self::NotFound { .. } => Some("check the name and the tag".into()),
             Self::Unreachable { .. } => Some("check the network and the proxy (HTTPS_PROXY, NO_PROXY), and try again".into()),
             Self::Limited { .. } => Some("try again later, or log in: registries let known users do more".into()),
+            Self::DeniedElsewhere { registry, .. } => Some(format!(
+                "a login is sent to {registry} alone, never to where it redirects; its administrators can say what is wrong there"
+            )),
             Self::Certificate { .. } => {
                 Some("if the site has a certificate authority of its own, name its file in SSL_CERT_FILE".into())
             }
@@ -262,7 +280,7 @@ impl Explain for RegistryError {
     fn exit(&self) -> Exit {
         match self {
             Self::Address { .. } => Exit::Usage,
-            Self::Denied { .. } => Exit::Permission,
+            Self::Denied { .. } | Self::DeniedElsewhere { .. } => Exit::Permission,
             Self::NotFound { .. } => Exit::NotFound,
             Self::Unreachable { .. }
             | Self::Client { .. }

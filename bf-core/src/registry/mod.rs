@@ -24,6 +24,8 @@ mod repository;
 mod source;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_trust;
 mod token;
 
 pub use blobs::BlobStore;

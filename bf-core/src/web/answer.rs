@@ -14,6 +14,8 @@ pub(crate) struct Answer<'a> {
     pub(super) http: &'a Http,
     pub(super) host: String,
     pub(super) response: reqwest::Response,
+    /// Whether no redirect led to another origin.
+    pub(super) is_own: bool,
 }
 
 impl Answer<'_> {
@@ -24,6 +26,11 @@ impl Answer<'_> {
     /// Who gave it, after all redirects.
     pub(crate) fn url(&self) -> &Url {
         self.response.url()
+    }
+
+    /// Whether it is the answer of who was asked, at no step of another origin: of who sees what authorizes us.
+    pub(crate) fn is_own(&self) -> bool {
+        self.is_own
     }
 
     pub(crate) fn headers(&self) -> &HeaderMap {

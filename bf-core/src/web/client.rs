@@ -61,14 +61,14 @@ impl Http {
     /// Sends a request and follows redirects; the answer may have any status but those. Credentials do not follow to another origin.
     pub(crate) fn send(&self, host: &str, call: &Call) -> Result<Answer<'_>, Fault<WebError>> {
         let mut url = call.url.clone();
-        let mut authorization = call.authorization.clone();
+        let mut is_own = true;
         for _ in 0..=MAX_REDIRECTS {
             check(host, &call.url, &url, call.plain)?;
             let mut request = self.connections.client.request(call.method.clone(), url.clone());
             for (name, value) in &call.headers {
                 request = request.header(name, value);
             }
-            if let Some(authorization) = &authorization {
+            if let Some(authorization) = call.authorization.as_ref().filter(|_| is_own) {
                 request = request.header(AUTHORIZATION, authorization);
             }
             if let Some(form) = &call.form {
@@ -80,7 +80,7 @@ impl Http {
             let response = self.within(limit, request.send())?.map_err(|error| fault(host, error))?;
             let is_redirect = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
             if !is_redirect {
-                return Ok(Answer { http: self, host: host.to_owned(), response });
+                return Ok(Answer { http: self, host: host.to_owned(), response, is_own });
             }
             let protocol =
                 |reason: &str| WebError::Protocol { host: host.to_owned(), reason: reason.to_owned() };
@@ -90,9 +90,8 @@ impl Http {
             if call.form.is_some() {
                 return Err(protocol("a redirect of what must not be redirected").into());
             }
-            if next.origin() != url.origin() {
-                authorization = None;
-            }
+            // Who leaves it and comes back stays a stranger: it was somebody else who sent us there.
+            is_own &= next.origin() == url.origin();
             url = next;
         }
         Err(WebError::Protocol { host: host.to_owned(), reason: "redirects without an end".into() }.into())
