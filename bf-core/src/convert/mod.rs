@@ -5,6 +5,8 @@ mod contents;
 mod facts;
 mod pull;
 mod recipe;
+#[cfg(test)]
+mod tests;
 mod told;
 
 pub use pull::{Found, Outline, create, find, import, outline, pull};
@@ -16,10 +18,10 @@ use std::num::NonZeroUsize;
 
 use crate::image::{Digest, Reference};
 use crate::layer::{self, ApplyError, Layer, Limits, Merged};
-use crate::oci::Image;
+use crate::oci::{self, Image};
 use crate::report::Failure;
 use crate::sif::{SifWriter, apptainer};
-use crate::squashfs::{self, Compression, SquashfsError, Writer};
+use crate::squashfs::{self, Compression, Writer};
 
 /// How a SIF is made.
 #[derive(Debug, Clone)]
@@ -62,6 +64,9 @@ pub struct Progress {
 
 /// Makes a SIF of `image` in `file`, which is empty and can be read as well. The same image and order give the same bytes.
 ///
+/// If a layer cannot be used because of what was stored or came of it, and not because of what its image says, then it is read once
+/// more, from its beginning; see [`Image::mend`].
+///
 /// Nothing is flushed, and until all was written and every layer compared with its digest the file has no SIF's header.
 pub fn convert(
     image: &Image,
@@ -69,18 +74,43 @@ pub fn convert(
     order: &Order<'_>,
     tell: &mut dyn FnMut(Progress),
 ) -> Result<Converted, Failure> {
+    let mut unusable = None;
+    match attempt(image, file, order, tell, &mut unusable) {
+        Err(failure) => match unusable {
+            Some(layer) if image.mend(layer)? => attempt(image, file, order, tell, &mut None),
+            _ => Err(failure),
+        },
+        made => made,
+    }
+}
+
+/// Makes it once. If that fails because of a layer, `unusable` is it.
+fn attempt<'i>(
+    image: &'i Image,
+    file: &File,
+    order: &Order<'_>,
+    tell: &mut dyn FnMut(Progress),
+    unusable: &mut Option<&'i oci::Layer>,
+) -> Result<Converted, Failure> {
     let facts = facts::of(image, order)?;
     let created = u32::try_from(facts.created.max(0)).unwrap_or(u32::MAX);
     let sif = SifWriter::new(file, facts.clone())?;
     let options =
         squashfs::Options { compression: order.compression, threads: order.threads, mtime: created };
     let mut writer = Writer::new(file.try_clone()?, sif.partition_offset(), &options)?;
-    let mut layers = Layers { image };
+    let mut layers = Layers { image, opened: None };
     let count = image.layers().len();
     let merged = layer::apply(&mut layers, &mut writer, &Limits::default(), &mut |progress| {
         tell(Progress { layer: count - progress.layer, layers: count, bytes: progress.bytes });
     });
-    let mut merged = merged.map_err(failure)?;
+    let mut merged = merged.map_err(|error| match error {
+        ApplyError::Source(failure) => failure,
+        ApplyError::Contents(error) => error.into(),
+        ApplyError::Layer(error) => {
+            *unusable = layers.opened;
+            error.into()
+        }
+    })?;
     apptainer::install(&mut merged.tree, &facts, &mut |bytes| {
         let mut file = writer.begin();
         file.write(bytes)?;
@@ -99,6 +129,8 @@ pub fn convert(
 /// The layers of an image, for who lays them over each other.
 struct Layers<'i> {
     image: &'i Image,
+    /// The last one: those before were read to their ends, and were right.
+    opened: Option<&'i oci::Layer>,
 }
 
 impl layer::Source for Layers<'_> {
@@ -112,18 +144,11 @@ impl layer::Source for Layers<'_> {
         let layer = self.image.layers().get(index).ok_or_else(|| {
             std::io::Error::new(std::io::ErrorKind::NotFound, format!("the image has no layer {index}"))
         })?;
+        self.opened = Some(layer);
         Ok(Layer {
             input: self.image.layer(layer)?,
             diff_id: layer.diff_id.clone(),
             name: layer.descriptor.digest.to_string(),
         })
-    }
-}
-
-fn failure(error: ApplyError<Failure, SquashfsError>) -> Failure {
-    match error {
-        ApplyError::Source(failure) => failure,
-        ApplyError::Contents(error) => error.into(),
-        ApplyError::Layer(error) => error.into(),
     }
 }

@@ -21,6 +21,12 @@ pub trait Blobs: Send + Sync {
     /// The reader may wait for bytes that are still on their way. It ends with an error where the content is not what its
     /// descriptor says: only who has read it to its end, without an error, may believe it.
     fn open(&self, layer: &Descriptor) -> Result<Box<dyn Read + Send>, Failure>;
+
+    /// After a layer could not be used, and with none open any more: makes sure that what is stored is what the descriptors say.
+    /// Whether something else may have been read before, so that it is worth to read all layers again.
+    fn mend(&self, _layer: &Descriptor) -> Result<bool, Failure> {
+        Ok(false)
+    }
 }
 
 /// One layer.
@@ -84,6 +90,11 @@ impl Image {
     /// Opens a layer, see [`Blobs::open`]. Begin with the top one: that is the order in which they are fetched.
     pub fn layer(&self, layer: &Layer) -> Result<Box<dyn Read + Send>, Failure> {
         self.blobs.open(&layer.descriptor)
+    }
+
+    /// Finds out whether it was what is stored of a layer that made it unusable, see [`Blobs::mend`].
+    pub fn mend(&self, layer: &Layer) -> Result<bool, Failure> {
+        self.blobs.mend(&layer.descriptor)
     }
 }
 

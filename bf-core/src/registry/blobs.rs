@@ -73,9 +73,11 @@ impl BlobStore {
         }
     }
 
-    /// Gives a verified file its name.
-    pub(super) fn finish(&self, digest: &Digest) -> io::Result<PathBuf> {
+    /// Gives a verified file its name. Its bytes are on the disk before that: a name is what the next run believes after a power cut.
+    pub(super) fn finish(&self, digest: &Digest, file: &File) -> io::Result<PathBuf> {
         let path = self.path(digest);
+        file.sync_data()
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
         fs_err::rename(self.partial(digest), &path)?;
         Ok(path)
     }

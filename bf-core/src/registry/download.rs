@@ -101,12 +101,12 @@ impl Repository {
             }
             return Err(error);
         }
-        let path = store.finish(&blob.digest)?;
+        let path = store.finish(&blob.digest, &download.file)?;
         self.tell(Event::Finished { digest: blob.digest.clone(), total: blob.size });
         Ok(path)
     }
 
-    fn tell(&self, event: Event) {
+    pub(super) fn tell(&self, event: Event) {
         (self.options.progress)(event);
     }
 }
@@ -147,7 +147,9 @@ impl Download<'_> {
             self.done += read as u64;
         }
         self.told = self.done;
-        self.watcher.grown(&self.file, self.done);
+        if self.done > 0 {
+            self.watcher.grown(&self.file, self.done);
+        }
         Ok(())
     }
 

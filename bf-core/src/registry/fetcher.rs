@@ -9,7 +9,7 @@ use super::growing::{Growing, State};
 use super::{BlobReader, BlobStore, Cancel, RegistryError, Repository};
 use crate::image::Digest;
 use crate::oci::{Descriptor, OciError, Verified};
-use crate::report::Failure;
+use crate::report::{Explain, Failure};
 
 /// Threads that fetch. When it is dropped they are stopped and waited for; what they have got stays in the store.
 #[derive(Debug)]
@@ -73,6 +73,17 @@ impl Fetcher {
     pub fn open(&self, digest: &Digest) -> Result<Verified<BlobReader>, Failure> {
         let (descriptor, growing) = self.blob(digest)?;
         Ok(Verified::new(BlobReader::new(Arc::clone(growing)), descriptor.clone()))
+    }
+
+    /// Why it ended, unless it was stopped.
+    pub(super) fn failed(&self, digest: &Digest) -> Option<Failure> {
+        let failed = self.shared.blobs.get(digest)?.1.failed()?;
+        (failed.code != RegistryError::Cancelled.code()).then_some(failed)
+    }
+
+    /// Whether a blob began again after some of it had been read.
+    pub(super) fn is_mistaken(&self, digest: &Digest) -> bool {
+        self.shared.blobs.get(digest).is_some_and(|(_, growing)| growing.is_mistaken())
     }
 
     /// Stops it; who waits gets an error.

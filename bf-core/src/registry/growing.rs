@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::download::Watcher;
@@ -27,11 +28,20 @@ pub(super) enum State {
 pub(super) struct Growing {
     state: Mutex<State>,
     changed: Condvar,
+    /// Whether somebody has read of it.
+    is_read: AtomicBool,
+    /// Whether it began again after that.
+    is_mistaken: AtomicBool,
 }
 
 impl Growing {
     pub(super) fn new() -> Self {
-        Self { state: Mutex::new(State::Queued), changed: Condvar::new() }
+        Self {
+            state: Mutex::new(State::Queued),
+            changed: Condvar::new(),
+            is_read: AtomicBool::new(false),
+            is_mistaken: AtomicBool::new(false),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -51,6 +61,19 @@ impl Growing {
         }
         drop(state);
         self.changed.notify_all();
+    }
+
+    /// Whether it began again when some of it had been read: that may have been something else than what came then.
+    pub(super) fn is_mistaken(&self) -> bool {
+        self.is_mistaken.load(Ordering::SeqCst)
+    }
+
+    /// Why it will not come, if that is known.
+    pub(super) fn failed(&self) -> Option<Failure> {
+        match &*self.state() {
+            State::Failed(failure) => Some(failure.clone()),
+            State::Queued | State::Loading(..) | State::Done(_) => None,
+        }
     }
 
     /// Waits until something can be said.
@@ -76,6 +99,9 @@ impl Growing {
 
 impl Watcher for Growing {
     fn grown(&self, file: &Arc<File>, bytes: u64) {
+        if bytes == 0 && self.is_read.load(Ordering::SeqCst) {
+            self.is_mistaken.store(true, Ordering::SeqCst);
+        }
         self.set(State::Loading(Arc::clone(file), bytes));
     }
 }
@@ -116,6 +142,7 @@ impl Read for BlobReader {
             })?;
             match ready {
                 Ready::Part(file, bytes) => {
+                    self.blob.is_read.store(true, Ordering::SeqCst);
                     let wanted = usize::try_from(bytes - at).unwrap_or(usize::MAX).min(buffer.len());
                     let read = file.read_at(buffer.get_mut(..wanted).unwrap_or_default(), at)?;
                     self.file = Some(file);
