@@ -33,7 +33,8 @@ fn tar(name: &str, bytes: usize) -> Vec<u8> {
     set(257, "ustar\x0000");
     let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
     header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-    let content = (0..bytes.next_multiple_of(512)).map(|at| if at < bytes { (at % 251) as u8 } else { 0 });
+    let content = (0..bytes.next_multiple_of(512))
+        .map(|at| if at < bytes { u8::try_from(at % 251).unwrap() } else { 0 });
     header.into_iter().chain(content).chain([0; 1024]).collect()
 }
 
@@ -192,7 +193,7 @@ fn a_layer_that_is_right_and_no_tar_is_told_at_once() {
     let (server, folder) = (sample.serve(None), tempfile::tempdir().unwrap());
     let (made, events) = pulled(&server, None, folder.path());
     let failure = made.unwrap_err();
-    assert_eq!((failure.exit, failure.code.as_ref()), (Exit::Invalid, "layer_damaged"), "{failure}");
+    assert_eq!((failure.exit, failure.code), (Exit::Invalid, "layer_damaged"), "{failure}");
     assert_eq!(times(&server, &sample.layers[0]), 1);
     assert!(!events.iter().any(|event| matches!(event, Event::Restarted { .. })), "{events:?}");
 }
@@ -205,5 +206,5 @@ fn a_registry_that_has_wrong_bytes_is_named() {
     let (server, folder) = (sample.serve(Some((0, wrong))), tempfile::tempdir().unwrap());
     let failure = pulled(&server, None, folder.path()).0.unwrap_err();
     assert!(failure.message.contains(&server.host()), "{failure}");
-    assert_eq!((failure.exit, failure.code.as_ref()), (Exit::Invalid, "content_damaged"));
+    assert_eq!((failure.exit, failure.code), (Exit::Invalid, "content_damaged"));
 }
