@@ -297,6 +297,10 @@ fn layouts_and_archives_are_imported_as_they_are() {
         let [sif] = sifs.as_slice() else { panic!("{name}: {sifs:?}") };
         Comparison::of_sif(tree, &Mounted::new(sif).tree(), &Allowed::default()).none();
         site.admin(["status", "--full", "--cache-dir"]).args([site.cache()]).code(0);
+        // As for what is pulled: the lock has the level, and nothing has drifted.
+        let verify = ["image", "verify", "--full", "--json", "--cache-dir"];
+        let report = site.admin(verify).args([site.cache()]).code(0).json();
+        assert_eq!(report["images"][0]["compression"], "gzip:7", "{report}");
     }
 }
 

@@ -77,7 +77,12 @@ pub fn pull(
             .with_hint("nothing was published; run the command again")
     })?;
     let (sha256, bytes) = digest::of_file(&made)?;
-    let compression = known.map_or_else(|| compression(&header), |(_, compression)| compression);
+    // Our own record has the level, which the filesystem itself does not keep.
+    let recorded = || crate::sif::provenance_of(fs_err::File::open(&made).ok()?.file()).ok();
+    let compression = match known {
+        Some((_, compression)) => compression,
+        None => recorded().map_or_else(|| compression(&header), |record| record.compression),
+    };
     let image = LockedImage {
         reference: wanted.sif.is_none().then(|| reference.clone().unpinned()),
         digest,
