@@ -237,7 +237,8 @@ impl Files {
         };
         self.skipped.extend(chosen.left_out.into_iter().map(|left| left.path));
         let all = std::mem::take(&mut self.files).into_iter().enumerate();
-        self.files = all.filter(|(at, _)| chosen.files.contains(at)).map(|(_, file)| file).collect();
+        self.files =
+            all.filter(|(at, _)| chosen.files.binary_search(at).is_ok()).map(|(_, file)| file).collect();
         Ok(())
     }
 

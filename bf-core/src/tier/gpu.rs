@@ -16,11 +16,13 @@ fn size_in(words: &str) -> Option<u64> {
     let mut sizes = Vec::new();
     for unit in ["gb", "gib"] {
         for (at, _) in words.match_indices(unit) {
-            let (before, behind) = (words[..at].trim_end(), &words[at + unit.len()..]);
-            let digits = before.len() - before.trim_end_matches(|c: char| c.is_ascii_digit()).len();
-            let number = before[before.len() - digits..].parse::<u64>();
+            let (before, behind) = (&words[..at], &words[at + unit.len()..]);
+            let stem = before.trim_end().trim_end_matches(|c: char| c.is_ascii_digit());
+            let number = before[stem.len()..].trim_end().parse::<u64>();
+            // `a100 gb` says what it is, and not how large.
+            let is_name = before.ends_with(' ') && stem.ends_with(|c: char| c.is_ascii_alphabetic());
             let ends = !behind.starts_with(|c: char| c.is_ascii_alphanumeric());
-            sizes.extend(number.ok().filter(|size| ends && (1..=100_000).contains(size)));
+            sizes.extend(number.ok().filter(|size| ends && !is_name && (1..=100_000).contains(size)));
         }
     }
     sizes.dedup();

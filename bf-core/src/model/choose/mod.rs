@@ -65,9 +65,8 @@ pub fn choose<E>(
 ) -> Result<Chosen, ChooseError<E>> {
     let list = List { files, choice };
     let offered: Vec<bool> = (0..files.len()).map(|at| list.offered(at).is_ok()).collect();
-    let listed = |path: &str| files.iter().any(|(other, _)| *other == path);
-    let candidates: BTreeSet<&str> =
-        (0..files.len()).filter(|at| offered[*at]).map(|at| files[at].0).collect();
+    let at: BTreeMap<&str, usize> = files.iter().enumerate().map(|(at, (path, _))| (*path, at)).collect();
+    let is_offered = |path: &String| at.get(path.as_str()).is_some_and(|at| offered[*at]);
 
     // What each index names, and whether it speaks of files that are left out on purpose.
     let indexes: RefCell<BTreeMap<String, Vec<String>>> = RefCell::default();
@@ -75,6 +74,7 @@ pub fn choose<E>(
         let path = index.path.clone();
         let Some(bytes) = read(&path).map_err(|error| ChooseError::Read { path: path.clone(), error })?
         else {
+            indexes.borrow_mut().insert(path, vec![]);
             return Ok(None);
         };
         let names = format::parse_index(bytes.as_slice(), bytes.len() as u64)
@@ -82,8 +82,8 @@ pub fn choose<E>(
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
         let below = |name: &String| if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
         let paths: Vec<String> = names.iter().map(below).collect();
-        let is_left_out = !paths.iter().any(|path| candidates.contains(path.as_str()))
-            && paths.iter().any(|path| listed(path));
+        let is_left_out =
+            !paths.iter().any(is_offered) && paths.iter().any(|path| at.contains_key(path.as_str()));
         indexes.borrow_mut().insert(path, paths);
         Ok((!is_left_out).then_some(names))
     };
@@ -95,7 +95,6 @@ pub fn choose<E>(
         return Err(ChooseError::Missing { missing: set.missing });
     }
 
-    let at: BTreeMap<&str, usize> = files.iter().enumerate().map(|(at, (path, _))| (*path, at)).collect();
     let weights: Vec<usize> =
         set.files.iter().filter_map(|file| at.get(file.path.as_str()).copied()).collect();
     let in_set: BTreeSet<usize> = weights.iter().copied().collect();
@@ -214,13 +213,17 @@ impl List<'_> {
         };
         let there: Vec<_> =
             WeightFormat::ALL.into_iter().filter(|format| of(*format).next().is_some()).collect();
-        let refused =
-            asked.is_none_or(|asked| asked.format() == WeightFormat::Pickle) && !self.choice.allow_pickle;
-        match of(WeightFormat::Pickle).next() {
-            Some(first) if refused && (asked.is_some() || there == [WeightFormat::Pickle]) => {
-                ChooseError::Pickle { first: first.to_owned() }
-            }
-            _ => ChooseError::NoWeights { asked, there },
+        let allowing = Choice { allow_pickle: true, ..self.choice.clone() };
+        let list = List { choice: &allowing, ..*self };
+        let refused = |at: &usize| {
+            let path = self.files[*at].0;
+            let is_weights =
+                format::format_of(path) == Some(WeightFormat::Pickle) && !format::is_elsewhere(path);
+            is_weights && list.offered(*at).is_ok()
+        };
+        match (0..self.files.len()).find(refused).filter(|_| !self.choice.allow_pickle) {
+            Some(first) => ChooseError::Pickle { first: self.files[first].0.to_owned() },
+            None => ChooseError::NoWeights { asked, there },
         }
     }
 }

@@ -206,6 +206,10 @@ fn what_can_hold_code_is_never_chosen_unless_allowed() {
     }
     let mut files = files.to_vec();
     files.push("model.gguf");
+    let error = of(&files, &[], &patterns(&["*.bin"], &[])).unwrap_err();
+    assert!(matches!(error, ChooseError::Pickle { .. }), "{error}");
+    let error = of(&files, &[], &patterns(&["*.txt"], &["*.pt", "*.bin"])).unwrap_err();
+    assert!(matches!(error, ChooseError::NoWeights { .. }), "{error}");
     assert_eq!(of(&files, &[], &Choice { all: true, ..Choice::default() }).unwrap().files, [0, 4]);
 }
 

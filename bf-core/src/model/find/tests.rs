@@ -56,6 +56,23 @@ fn a_model_serialises_as_model_ls_shows_it() {
 }
 
 #[test]
+fn what_a_model_needs_is_read_from_its_files() {
+    let cache = Cache::new();
+    whole(&cache, A);
+    let memory = found(&cache).unwrap().info.memory;
+    assert_eq!(memory.weights_bytes, Some(weights().len() as u64));
+    assert!(memory.kv_cache.unwrap_err().to_string().contains("model's type"));
+    let config = br#"{"model_type":"llama","num_hidden_layers":2,"hidden_size":64,"num_attention_heads":4,"num_key_value_heads":2}"#;
+    let cache = Cache::new();
+    cache.linked(M, A, "model.safetensors", &weights()).linked(M, A, "config.json", config);
+    cache.linked(M, A, "LICENSE", b"MIT License\n");
+    let info = found(&cache).unwrap().info;
+    // 2 layers * 2 * 2 heads * 64/4 numbers * 2 bytes.
+    assert_eq!(info.memory.kv_cache.unwrap().bytes_per_token(), 256);
+    assert_eq!(info.license.as_deref(), Some("mit"));
+}
+
+#[test]
 fn a_gguf_says_what_it_is() {
     let cache = Cache::new();
     let gguf = Gguf::new().text("general.architecture", "llama").text("general.license", "apache-2.0");
