@@ -300,11 +300,11 @@ impl<'a> Download<'a> {
             Ok(sha256) => {
                 self.out.sync_data().map_err(|error| self.named(&error))?;
                 fs_err::rename(&self.partial, &self.complete)?;
-                self.spans().clear()?;
+                self.spans().remove_journal()?;
                 Ok(Some(sha256))
             }
             Err(reason) if self.was_wrong.swap(true, Ordering::Relaxed) => {
-                self.spans().clear()?;
+                self.spans().remove_journal()?;
                 fs_err::remove_file(&self.partial)?;
                 Err(self.wrong(reason))
             }

@@ -184,10 +184,15 @@ impl Spans {
 
     /// Forgets all of it.
     pub(super) fn clear(&mut self) -> io::Result<()> {
-        self.journal = None;
         self.spans.clear();
         self.lines = 0;
         self.is_finishing = false;
+        self.remove_journal()
+    }
+
+    /// Removes the journal of a file that has come to its end. What is known stays: who looks for something to do must not find it here.
+    pub(super) fn remove_journal(&mut self) -> io::Result<()> {
+        self.journal = None;
         match fs_err::remove_file(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
