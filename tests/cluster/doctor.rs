@@ -34,7 +34,7 @@ fn what_nodes_mount_decides_how_images_are_compressed() {
     };
     let said = pull();
     assert!(said.contains("zstd was not tried on compute nodes"), "{said}");
-    assert_eq!(compression(&place), "gzip:6");
+    assert_eq!(compression(&place), "gzip:7");
     // Only a partition, then all of them.
     place.admin(&["doctor", "--compute", "--partition", "nowhere"]).code(66).one_sentence();
     place.admin(&["doctor", "--compute", "--partition", "cpu"]).code(0);
@@ -51,7 +51,7 @@ fn what_nodes_mount_decides_how_images_are_compressed() {
     assert_eq!(tried(&place), [("cpu".to_owned(), true), ("gpu".to_owned(), true)]);
     let said = pull();
     assert!(!said.contains("zstd was not tried"), "{said}");
-    assert_eq!(compression(&place), "zstd:6");
+    assert_eq!(compression(&place), "zstd:8");
     // A job runs from it.
     let image = format!("{}/images/llama-server_test.sif", place.cache);
     let line = format!("srun --immediate=60 apptainer exec {image} true");
@@ -74,7 +74,7 @@ fn what_nodes_mount_decides_how_images_are_compressed() {
     assert_eq!(tried(&place), [("cpu".to_owned(), false), ("gpu".to_owned(), false)]);
     let said = pull();
     assert!(said.contains("zstd does not mount in cpu, gpu"), "{said}");
-    assert_eq!(compression(&place), "gzip:6");
+    assert_eq!(compression(&place), "gzip:7");
     // And one that is not there can run nothing at all.
     cluster.bash("blackfish@login", &format!("rm {runtime}")).code(0);
     let missing = place.admin(&["doctor", "--compute"]).code(2);

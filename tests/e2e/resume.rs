@@ -83,7 +83,7 @@ fn what_was_read_before_a_kill_is_not_read_again_unless_it_changed() {
         (0..MODELS).map(|number| length(site.path().join(format!("dl-{number}/model.gguf")))).sum::<u64>();
     let all = weights + length(site.cache().join("bin/bf-user"));
     let first = interrupt(&site, 2..=5, Signal::SIGKILL);
-    let second = interrupt(&site, first.len() + 2..=10, Signal::SIGINT);
+    let second = interrupt(&site, first.len() + 2..=10, Signal::SIGTERM);
     assert!(second.len() > first.len(), "{first:?} {second:?}");
     let text = fs_err::read_to_string(journal(&site)).unwrap();
     assert_eq!(text.matches("sha256").count(), second.len(), "none is read twice: {text}");
