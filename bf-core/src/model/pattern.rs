@@ -171,6 +171,49 @@ mod tests {
         }
     }
 
+    /// What Python 3.11 says of the same pairs (`fnmatch.fnmatchcase`), with `*` added to a `/` at the end.
+    #[test]
+    fn patterns_are_read_as_python_reads_them() {
+        for (pattern, path, fits) in [
+            ("*.json", "config.json", true),
+            ("*.json", "onnx/config.json", true),
+            ("*.JSON", "config.json", false),
+            ("onnx/", "onnx/model.onnx", true),
+            ("onnx/", "onnx", false),
+            ("model-0000?-of-*", "model-00001-of-00002.safetensors", true),
+            ("?", "", false),
+            ("*", "", true),
+            ("[ab]*", "b/c", true),
+            ("[!ab]*", "b/c", false),
+            ("[!ab]*", "c", true),
+            ("[]]", "]", true),
+            ("[!]]", "]", false),
+            ("[", "[", true),
+            ("[!", "[!", true),
+            ("[!]", "[!]", true),
+            ("[]", "[]", true),
+            ("[a-c]", "b", true),
+            ("[c-a]", "b", false),
+            ("[!c-a]", "b", true),
+            ("[a-]", "-", true),
+            ("[--0]", ".", true),
+            ("[a-c-e]", "e", true),
+            ("[a-c-e]", "d", false),
+            ("a*b*c", "axxbyybzc", true),
+            ("a*b*c", "axxbyybz", false),
+            ("**", "a/b", true),
+            ("*ä?", "xäö", true),
+        ] {
+            assert_eq!(is(pattern, path), fits, "{pattern:?} {path:?}");
+        }
+    }
+
+    #[test]
+    fn many_stars_are_cheap() {
+        assert!(!is(&"*a".repeat(200), &"a".repeat(199)));
+        assert!(is(&"*a".repeat(200), &"a".repeat(2000)));
+    }
+
     proptest! {
         #[test]
         fn no_text_takes_it_long(pattern in "[a*?\\[\\]!-]{1,40}", path in "[a-c/\\]]{0,60}") {

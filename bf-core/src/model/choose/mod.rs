@@ -4,7 +4,6 @@
 //! [`format::choose`] finds, and finds again among the chosen files: what is fetched is what is then loaded.
 
 mod error;
-mod pattern;
 mod wanted;
 
 use std::cell::RefCell;
@@ -12,7 +11,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 pub use self::error::ChooseError;
-pub use self::pattern::matches;
 pub use self::wanted::{Choice, LeftOut, Wanted, Why};
 use super::WeightFormat;
 use super::format::{self, Alternative, CONSOLIDATED};
@@ -137,7 +135,7 @@ impl List<'_> {
     fn offered(&self, at: usize) -> Result<(), Why> {
         let (path, bytes) = self.files[at];
         let choice = self.choice;
-        if choice.exclude.iter().any(|pattern| matches(pattern, path)) {
+        if choice.exclude.iter().any(|pattern| pattern.matches(path)) {
             return Err(Why::Excluded);
         }
         if format::holds_code(path) && !choice.allow_pickle {
@@ -146,7 +144,7 @@ impl List<'_> {
         if choice.all {
             return Ok(());
         }
-        let is_included = choice.include.iter().any(|pattern| matches(pattern, path));
+        let is_included = choice.include.iter().any(|pattern| pattern.matches(path));
         if format::is_elsewhere(path) && !is_included {
             return Err(Why::OtherRuntime);
         }
@@ -183,7 +181,7 @@ impl List<'_> {
         if format::is_index(path) {
             return Err(Why::Index);
         }
-        if choice.include.iter().any(|pattern| matches(pattern, path)) {
+        if choice.include.iter().any(|pattern| pattern.matches(path)) {
             return Ok(());
         }
         if !format::is_weights(path) || (format == WeightFormat::Gguf && format::is_projector(path)) {

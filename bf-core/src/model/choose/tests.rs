@@ -37,7 +37,7 @@ fn wanted(format: Wanted) -> Choice {
 }
 
 fn patterns(include: &[&str], exclude: &[&str]) -> Choice {
-    let of = |patterns: &[&str]| patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
+    let of = |patterns: &[&str]| patterns.iter().map(|pattern| pattern.parse().unwrap()).collect();
     Choice { include: of(include), exclude: of(exclude), ..Choice::default() }
 }
 
@@ -348,7 +348,7 @@ proptest! {
 
         let mut seen: Vec<&str> = kept(&files, &chosen);
         prop_assert!(choice.allow_pickle || !seen.iter().any(|path| format::holds_code(path)));
-        let excluded = |path: &&&str| choice.exclude.iter().any(|pattern| matches(pattern, path));
+        let excluded = |path: &&&str| choice.exclude.iter().any(|pattern| pattern.matches(path));
         prop_assert_eq!(seen.iter().find(excluded), None);
 
         let cache = Cache::new();

@@ -5,21 +5,21 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
-use crate::model::WeightFormat;
+use crate::model::{Pattern, WeightFormat};
 
 /// Which files are wanted. By default: one set of weights, by the order of [`WeightFormat::ALL`], and all small files.
 ///
 /// `exclude` comes before everything. `include` says which weights are wanted, and then all that match, not one set of them; it also brings in what would
 /// be left out as too large or as another runtime's. Small files that are no weights stay, whether or not they match: without a configuration and a tokenizer
-/// no weights can be loaded. (`huggingface_hub` leaves them out.) Patterns are read as by [`matches`](super::matches()).
+/// no weights can be loaded. (`huggingface_hub` leaves them out.)
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Choice {
     /// The weights that are wanted, where the preferred ones are not.
     pub format: Option<Wanted>,
     /// Patterns of weights to keep; none: one set.
-    pub include: Vec<String>,
+    pub include: Vec<Pattern>,
     /// Patterns of files to leave out.
-    pub exclude: Vec<String>,
+    pub exclude: Vec<Pattern>,
     /// Keep everything that is not excluded. `format` and `include` then have no effect.
     pub all: bool,
     /// Keep what can hold code, where it would be kept if it could not: never without.
