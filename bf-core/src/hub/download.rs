@@ -155,10 +155,10 @@ impl<'a> Download<'a> {
         }
     }
 
-    /// Whether more of it is there than ever.
-    pub(super) fn has_grown(&self) -> bool {
+    /// Bytes that are there more than ever before, since the last time that it was asked.
+    pub(super) fn growth(&self) -> u64 {
         let done = self.done();
-        self.furthest.fetch_max(done, Ordering::Relaxed) < done
+        done.saturating_sub(self.furthest.fetch_max(done, Ordering::Relaxed))
     }
 
     /// Asks for the rest of a part, and writes it.

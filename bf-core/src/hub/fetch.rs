@@ -210,9 +210,7 @@ impl<'a> Work<'a> {
         loop {
             let result = download.go_on(&mut claim);
             // Not what came a second time: who always begins again would never end.
-            if download.has_grown() {
-                retry.progressed();
-            }
+            retry.progressed(download.growth());
             match result {
                 Ok(()) => break,
                 Err(Stop::Outdated) => return Ok(()),

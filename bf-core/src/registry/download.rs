@@ -87,10 +87,8 @@ impl Repository {
                     return Err(error);
                 }
                 // Not what came a second time: who always begins again would never end.
-                if download.done > furthest {
-                    furthest = download.done;
-                    retry.progressed();
-                }
+                retry.progressed(download.done.saturating_sub(furthest));
+                furthest = furthest.max(download.done);
                 retry.wait(fault)?;
             }
         });

@@ -16,6 +16,8 @@ use crate::web::{Answer, Http, Retry, Setup};
 
 /// Tries at a mirror: there is another one to ask.
 const MIRROR_TRIES: u32 = 2;
+/// Addresses of a layer that are tried before the registry itself is asked for it.
+const MAX_URLS: usize = 5;
 /// How deep indexes of indexes are followed.
 const MAX_DEPTH: usize = 4;
 const DIGEST_HEADER: &str = "docker-content-digest";
@@ -216,6 +218,8 @@ impl Repository {
         mut work: impl FnMut(&Endpoint, &Url, &mut Retry<'_>) -> Result<T, RegistryError>,
     ) -> Result<T, RegistryError> {
         let urls = blob.urls.iter().filter(|_| blob.is_foreign()).filter_map(|url| Url::parse(url).ok());
+        // Each of them may let us wait as long as it likes.
+        let urls = urls.take(MAX_URLS);
         let foreign: Vec<(Endpoint, Url)> =
             urls.map(|url| (Endpoint::of_url(&url, &self.options), url)).collect();
         let all = foreign.iter().map(|(endpoint, _)| endpoint).chain(self.endpoints.iter());

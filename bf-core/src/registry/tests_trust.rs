@@ -8,7 +8,7 @@ use crate::image::Reference;
 use crate::oci::Descriptor;
 use crate::report::{Exit, Explain};
 use crate::settings::Environment;
-use crate::web::testing::{Server, reply};
+use crate::web::testing::{Server, part, reply};
 
 /// Options for a server of plain HTTP on this machine, which do not wait long.
 fn options(environment: &[(&str, &str)]) -> Options {
@@ -16,6 +16,14 @@ fn options(environment: &[(&str, &str)]) -> Options {
     let mut options = Options::new(Environment::of(values));
     options.https = false;
     options.limits = Limits { tries: 4, pause: Duration::from_millis(2), ..Limits::default() };
+    options
+}
+
+/// As long as they are, and no longer.
+fn impatient() -> Options {
+    let mut options = options(&[]);
+    options.limits.window = Duration::from_millis(50);
+    options.limits.slowest = 5000;
     options
 }
 
@@ -108,4 +116,38 @@ fn who_is_sent_away_and_back_stays_a_stranger() {
     let error = fetch(&server, options(&PASSWORD), &blob(b"it")).unwrap_err();
     assert!(matches!(error, RegistryError::DeniedElsewhere { .. }), "{error}");
     assert!(server.asked().iter().all(|asked| asked.header("authorization").is_none()));
+}
+
+#[test]
+fn a_registry_that_drips_is_given_up() {
+    let body = vec![b'x'; 10_000];
+    let whole = body.clone();
+    let server = Server::start(move |_| reply(200, &whole).drip(Duration::from_millis(5)));
+    let error = fetch(&server, impatient(), &blob(&body)).unwrap_err();
+    assert!(error.to_string().contains("bytes came in 0 seconds"), "{error}");
+    assert_eq!((error.exit(), server.asked().len()), (Exit::Unreachable, 4));
+}
+
+#[test]
+fn a_registry_that_breaks_off_after_each_byte_is_given_up() {
+    let body = vec![b'x'; 10_000];
+    let whole = body.clone();
+    let server = Server::start(move |asked| match asked.from() {
+        Some(from) => part(&whole, from).cut(1).hang(Duration::from_millis(5)),
+        None => reply(200, &whole).cut(1).hang(Duration::from_millis(5)),
+    });
+    let error = fetch(&server, impatient(), &blob(&body)).unwrap_err();
+    assert_eq!((error.exit(), server.asked().len()), (Exit::Unreachable, 4), "{error}");
+}
+
+#[test]
+fn of_many_addresses_of_a_layer_only_the_first_are_tried() {
+    let elsewhere = Server::start(|_| reply(404, ""));
+    let urls: Vec<String> = (0..100).map(|number| format!("http://{}/{number}", elsewhere.host())).collect();
+    let mut layer = blob(b"it");
+    layer.media_type = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip".into();
+    layer.urls = urls;
+    let server = Server::start(|_| reply(200, "it"));
+    fetch(&server, options(&[]), &layer).unwrap();
+    assert_eq!(elsewhere.asked().len(), 5);
 }

@@ -1,6 +1,6 @@
 //! An answer: its head, and its body as it comes.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::header::HeaderMap;
 use reqwest::{StatusCode, Url};
@@ -16,6 +16,14 @@ pub(crate) struct Answer<'a> {
     pub(super) response: reqwest::Response,
     /// Whether no redirect led to another origin.
     pub(super) is_own: bool,
+    pub(super) pace: Pace,
+}
+
+/// How fast the body comes: what was waited for, and what came, since the last window of [`Limits`](super::Limits) was full.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    waited: Duration,
+    bytes: u64,
 }
 
 impl Answer<'_> {
@@ -84,8 +92,21 @@ impl Answer<'_> {
 
     /// The next bytes; nothing at the end.
     pub(crate) fn chunk(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, Fault<WebError>> {
-        let limit = self.http.limits.stall;
-        self.http.within(limit, self.response.chunk())?.map_err(|error| fault(&self.host, error))
+        let limits = self.http.limits;
+        let asked = Instant::now();
+        let chunk = self.http.within(limits.stall, self.response.chunk())?;
+        let chunk = chunk.map_err(|error| fault(&self.host, error))?;
+        let Some(bytes) = &chunk else { return Ok(chunk) };
+        self.pace.waited += asked.elapsed();
+        self.pace.bytes = self.pace.bytes.saturating_add(bytes.len() as u64);
+        if self.pace.waited >= limits.window {
+            let Pace { waited, bytes } = std::mem::take(&mut self.pace);
+            if bytes < limits.slowest {
+                let reason = format!("only {bytes} bytes came in {} seconds", waited.as_secs());
+                return Err(Fault::transient(reason));
+            }
+        }
+        Ok(chunk)
     }
 
     /// The whole body; nothing if it has more than `limit` bytes.

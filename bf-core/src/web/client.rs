@@ -7,6 +7,7 @@ use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Client, Method, Url};
 use tokio::runtime::Runtime;
 
+use super::answer::Pace;
 use super::connect::fault;
 use super::{Answer, Cancel, Fault, Limits, Setup, WebError};
 
@@ -80,7 +81,8 @@ impl Http {
             let response = self.within(limit, request.send())?.map_err(|error| fault(host, error))?;
             let is_redirect = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
             if !is_redirect {
-                return Ok(Answer { http: self, host: host.to_owned(), response, is_own });
+                let (host, pace) = (host.to_owned(), Pace::default());
+                return Ok(Answer { http: self, host, response, is_own, pace });
             }
             let protocol =
                 |reason: &str| WebError::Protocol { host: host.to_owned(), reason: reason.to_owned() };

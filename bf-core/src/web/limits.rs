@@ -9,6 +9,11 @@ pub struct Limits {
     pub connect: Duration,
     /// Without a byte.
     pub stall: Duration,
+    /// Of which an answer must give [`slowest`](Self::slowest) bytes in each: time that was waited for it, not that in which nobody
+    /// asked for more.
+    pub window: Duration,
+    /// Bytes of an answer in each window of waiting.
+    pub slowest: u64,
     /// Tries without progress.
     pub tries: u32,
     /// The first pause between tries; each further one is twice as long.
@@ -24,6 +29,9 @@ impl Default for Limits {
         Self {
             connect: Duration::from_secs(30),
             stall: Duration::from_mins(1),
+            // A kilobyte a second: less than that is no way to fetch anything, and would hold us for ever.
+            window: Duration::from_mins(1),
+            slowest: 60_000,
             tries: 6,
             pause: Duration::from_millis(500),
             longest_pause: Duration::from_mins(5),

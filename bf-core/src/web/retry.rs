@@ -1,6 +1,6 @@
 //! When to try again: pauses that double, with some chance in them, and what the other side asks for.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use reqwest::header::HeaderValue;
 
@@ -16,6 +16,10 @@ pub(crate) struct Retry<'a> {
     what: &'a str,
     tries: u32,
     waited: Duration,
+    /// Since all tries were there, without the pauses since then.
+    since: Instant,
+    paused: Duration,
+    bytes: u64,
 }
 
 impl<'a> Retry<'a> {
@@ -26,12 +30,30 @@ impl<'a> Retry<'a> {
         host: &'a str,
         what: &'a str,
     ) -> Self {
-        Self { http, limits, told, host, what, tries: 0, waited: Duration::ZERO }
+        Self {
+            http,
+            limits,
+            told,
+            host,
+            what,
+            tries: 0,
+            waited: Duration::ZERO,
+            since: Instant::now(),
+            paused: Duration::ZERO,
+            bytes: 0,
+        }
     }
 
-    /// Some of it came: all tries are there again.
-    pub(crate) fn progressed(&mut self) {
-        self.tries = 0;
+    /// So many bytes came that had not come before. All tries are there again, if they did not come slower than [`Limits::slowest`]:
+    /// who gives a byte each time could else hold us for ever.
+    pub(crate) fn progressed(&mut self, bytes: u64) {
+        self.bytes = self.bytes.saturating_add(bytes);
+        let took = self.since.elapsed().saturating_sub(self.paused);
+        let least = u128::from(self.limits.slowest) * took.as_millis();
+        if self.bytes > 0 && u128::from(self.bytes) * self.limits.window.as_millis() >= least {
+            (self.tries, self.bytes) = (0, 0);
+            (self.since, self.paused) = (Instant::now(), Duration::ZERO);
+        }
     }
 
     /// Waits until the next try; the error, if there is none.
@@ -53,6 +75,7 @@ impl<'a> Retry<'a> {
         let wait = after.unwrap_or_else(|| jittered(doubled)).min(self.limits.longest_pause);
         (self.told)(wait, reason);
         self.waited = self.waited.saturating_add(wait);
+        self.paused = self.paused.saturating_add(wait);
         Ok(self.http.sleep(wait)?)
     }
 

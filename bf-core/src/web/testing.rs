@@ -38,12 +38,14 @@ pub(crate) struct Reply {
     pub(crate) cut: Option<usize>,
     /// How long the connection stays open then.
     pub(crate) hang: Duration,
+    /// How long it waits after each byte.
+    pub(crate) drip: Duration,
 }
 
 pub(crate) fn reply(status: u16, body: impl AsRef<[u8]>) -> Reply {
     let body = body.as_ref().to_vec();
     let headers = vec![("Content-Length".to_owned(), body.len().to_string())];
-    Reply { status, headers, body, cut: None, hang: Duration::ZERO }
+    Reply { status, headers, body, cut: None, hang: Duration::ZERO, drip: Duration::ZERO }
 }
 
 impl Reply {
@@ -54,6 +56,11 @@ impl Reply {
 
     pub(crate) fn cut(mut self, at: usize) -> Self {
         self.cut = Some(at);
+        self
+    }
+
+    pub(crate) fn drip(mut self, time: Duration) -> Self {
+        self.drip = time;
         self
     }
 
@@ -139,7 +146,14 @@ fn serve(mut stream: TcpStream, log: &Mutex<Vec<Asked>>, answer: &dyn Fn(&Asked)
     }
     let _ = stream.write_all(format!("{head}\r\n").as_bytes());
     if asked.method != "HEAD" {
-        let _ = stream.write_all(&reply.body[..reply.cut.unwrap_or(reply.body.len())]);
+        let body = &reply.body[..reply.cut.unwrap_or(reply.body.len())];
+        let at_once = if reply.drip.is_zero() { body.len().max(1) } else { 1 };
+        for bytes in body.chunks(at_once) {
+            if stream.write_all(bytes).is_err() {
+                break;
+            }
+            thread::sleep(reply.drip);
+        }
     }
     let _ = stream.flush();
     thread::sleep(reply.hang);
