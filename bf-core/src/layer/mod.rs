@@ -6,7 +6,7 @@
 //! tree (`merged`). Should a file be seen that was thought hidden - a hard link later in the same tar, or links between
 //! folders that upper layers have changed - its layer is read a second time.
 //!
-//! Memory: about 330 bytes per entry of usual layers, up to 900 where nearly all entries are folders, and what link targets and extended
+//! Memory: about 330 bytes per entry of usual layers, up to 900 where nearly all entries are folders that have entries, and what link targets and extended
 //! attributes have.
 //! [`Limits`] bounds all of it. Besides that 4 MiB for the layer that is read, and up to 128 MiB where zstd's window is that large.
 //! Contents are never held.
@@ -99,9 +99,9 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 2 TiB, 4,000,000 entries and 512 MiB of names: many times what the largest images have.
+    /// 2 TiB, 2,000,000 entries and 512 MiB of names: many times what the largest images have.
     fn default() -> Self {
-        Self { bytes: 2 << 40, entries: 4_000_000, text: 512 << 20 }
+        Self { bytes: 2 << 40, entries: 2_000_000, text: 512 << 20 }
     }
 }
 

@@ -3,6 +3,8 @@
 //! [`BUFFERS`] buffers of [`SIZE`] bytes go round: memory does not depend on how well a layer is compressed.
 
 use std::io::{self, BufRead, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{Builder, Scope};
 
@@ -44,6 +46,38 @@ pub(super) struct Stream {
     bytes: Vec<u8>,
     at: usize,
     end: Option<Result<Whole, Stop>>,
+    reader: Arc<ReaderState>,
+}
+
+/// What the thread that unpacks knows of who reads.
+#[derive(Debug, Default)]
+struct ReaderState {
+    /// He waits: what there is is worth more than a full buffer, of which the rest may be long in coming.
+    waits: AtomicBool,
+    /// He is gone.
+    is_gone: AtomicBool,
+}
+
+/// The compressed bytes, as long as somebody wants them. One read of the decompressor takes in as much as its output needs, which may be
+/// a whole layer.
+struct Wanted<'a> {
+    input: Box<dyn Read + Send + 'a>,
+    reader: Arc<ReaderState>,
+}
+
+impl Read for Wanted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.reader.is_gone.load(Ordering::Relaxed) {
+            return Err(io::Error::other("nobody reads it any more"));
+        }
+        self.input.read(buffer)
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.reader.is_gone.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Starts to unpack `input`, to at most `limit` bytes. The thread ends soon after the stream is dropped: when the read that it is in
@@ -59,15 +93,18 @@ pub(super) fn start<'scope, 'env>(
         // Both ends are here.
         let _ = empty.send(Vec::new());
     }
+    let reader = Arc::new(ReaderState::default());
+    let input = Wanted { input, reader: Arc::clone(&reader) };
     Builder::new()
         .name("layer".into())
         .spawn_scoped(scope, move || run(input, limit, &full_in, &empty_out))?;
-    Ok(Stream { full, empty, bytes: Vec::new(), at: 0, end: None })
+    Ok(Stream { full, empty, bytes: Vec::new(), at: 0, end: None, reader })
 }
 
-fn run(input: Box<dyn Read + Send + '_>, limit: u64, full: &SyncSender<Message>, empty: &Receiver<Vec<u8>>) {
-    let end = match decompress::open(input) {
-        Ok(input) => pump(input, limit, full, empty),
+fn run(input: Wanted<'_>, limit: u64, full: &SyncSender<Message>, empty: &Receiver<Vec<u8>>) {
+    let reader = Arc::clone(&input.reader);
+    let end = match decompress::open(Box::new(input)) {
+        Ok(input) => pump(input, limit, full, empty, &reader),
         Err(fault) => Some(Err(Stop::Fault(fault))),
     };
     if let Some(end) = end {
@@ -82,6 +119,7 @@ fn pump(
     limit: u64,
     full: &SyncSender<Message>,
     empty: &Receiver<Vec<u8>>,
+    reader: &ReaderState,
 ) -> Option<Result<Whole, Stop>> {
     let mut hash = Sha256::new();
     let mut total = 0;
@@ -96,7 +134,12 @@ fn pump(
                     end = Some(Ok(()));
                     break;
                 }
-                Ok(read) => filled += read,
+                Ok(read) => {
+                    filled += read;
+                    if reader.waits.load(Ordering::Relaxed) {
+                        break;
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     end = Some(Err(Stop::Fault(decompress::fault(error))));
@@ -123,8 +166,9 @@ impl Stream {
     /// Reads what is left, and says what it all was, or why it stopped.
     pub(super) fn finish(mut self) -> Result<Whole, Stop> {
         while !self.refill() {}
+        let end = self.end.take();
         let gone = || Err(Stop::Fault(Fault::Read(io::Error::other("the thread that unpacks it has ended"))));
-        self.end.unwrap_or_else(gone)
+        end.unwrap_or_else(gone)
     }
 
     /// Takes the next buffer. Says whether that was the last.
@@ -133,7 +177,10 @@ impl Stream {
             return true;
         }
         self.at = 0;
-        match self.full.recv() {
+        self.reader.waits.store(true, Ordering::Relaxed);
+        let message = self.full.recv();
+        self.reader.waits.store(false, Ordering::Relaxed);
+        match message {
             Ok(Message::Bytes(bytes)) => {
                 // The thread may have ended.
                 let _ = self.empty.send(std::mem::replace(&mut self.bytes, bytes));

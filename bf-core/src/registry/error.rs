@@ -265,7 +265,7 @@ impl Explain for RegistryError {
                 "a login is sent to {registry} alone, never to where it redirects; its administrators can say what is wrong there"
             )),
             Self::Certificate { .. } => {
-                Some("if the site has a certificate authority of its own, name its file in SSL_CERT_FILE".into())
+                Some("if the site has a certificate authority of its own, name its file as `ca` of that registry in site.yaml, or in SSL_CERT_FILE".into())
             }
             Self::Client { .. } => Some("check the proxy (HTTPS_PROXY) and the certificates (SSL_CERT_FILE)".into()),
             Self::Helper { program, .. } => Some(format!("try it: `{program} list`")),

@@ -70,7 +70,9 @@ impl Header {
 
     pub(super) fn kind(&self, name: &[u8]) -> Result<EntryKind, TarError> {
         Ok(match self.flag() {
-            b'\0' | b'0' if name.ends_with(b"/") => EntryKind::Folder,
+            // So the oldest tars say it. Go's archive/tar, with which images are unpacked elsewhere, does it for '\0' only as well: a file
+            // of type '0' stays one.
+            b'\0' if name.ends_with(b"/") => EntryKind::Folder,
             b'\0' | b'0' | b'7' | b'S' => EntryKind::File,
             b'1' => EntryKind::HardLink,
             b'2' => EntryKind::Symlink,

@@ -93,6 +93,14 @@ fn a_global_header_says_nothing_of_names_sizes_and_attributes() {
 }
 
 #[test]
+fn only_the_oldest_type_makes_a_folder_of_a_slash() {
+    for (flag, kind) in [(0, EntryKind::Folder), (b'0', EntryKind::File), (b'5', EntryKind::Folder)] {
+        let (entry, _) = one(Tar::new().head(Head::new("name/", flag, 0)));
+        assert_eq!(entry.kind, kind, "{flag}");
+    }
+}
+
+#[test]
 fn old_ways_to_say_things_are_known() {
     let mut v7 = Head::new("folder/", 0, 0);
     v7.put(257, &[0; 8]);

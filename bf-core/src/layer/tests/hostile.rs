@@ -1,6 +1,9 @@
 //! What must be refused, and what must not take for ever or all memory.
 
 use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::build::Head;
@@ -298,4 +301,41 @@ fn damaged_tars_are_refused_or_read_but_nothing_panics() {
         damaged[at] ^= 1 << numbers.next(8);
         let _ = apply_with(&mut stored(vec![damaged]), &limits);
     }
+}
+
+/// A layer that is wrong at once, from a registry that has a byte now and then.
+struct Dripping(Arc<AtomicU64>);
+
+impl Source for Dripping {
+    type Error = Infallible;
+
+    fn count(&self) -> usize {
+        1
+    }
+
+    fn open(&mut self, _: usize) -> Result<Layer<'_>, Infallible> {
+        let drops = io::repeat(1).take(20_000);
+        let input = Box::new([1; 512].chain(Slow(drops, Arc::clone(&self.0))));
+        Ok(Layer { input, diff_id: diff_id(b""), name: "l".into() })
+    }
+}
+
+struct Slow<R>(R, Arc<AtomicU64>);
+
+impl<R: Read> Read for Slow<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        thread::sleep(Duration::from_millis(1));
+        self.0.read(&mut buffer[..1])
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_before_the_rest_has_come() {
+    let reads = Arc::new(AtomicU64::new(0));
+    let mut source = Dripping(Arc::clone(&reads));
+    let result = apply(&mut source, &mut Memory::default(), &Limits::default(), &mut |_| {});
+    assert!(matches!(error(result.unwrap_err()), LayerError::Tar { .. }));
+    let reads = reads.load(Ordering::Relaxed);
+    assert!(reads < 10_000, "{reads}");
 }
