@@ -34,6 +34,11 @@ impl Request {
         Self { method: "GET".into(), path: path.into(), headers: Vec::new(), body: Vec::new() }
     }
 
+    /// One whose answer has no body.
+    pub fn head(path: &str) -> Self {
+        Self { method: "HEAD".into(), ..Self::get(path) }
+    }
+
     /// A request with a JSON body.
     pub fn post(path: &str, body: &Value) -> Self {
         let body = body.to_string().into_bytes();

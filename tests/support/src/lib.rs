@@ -19,6 +19,7 @@ mod gguf;
 mod http;
 pub mod hub;
 pub mod images;
+mod pace;
 mod place;
 mod process;
 mod program;

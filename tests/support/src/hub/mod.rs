@@ -1,5 +1,5 @@
 //! A Hub of models in this process, on two ports of this machine: what it lists and serves is what the real one does, also when it
-//! goes wrong. `tests/e2e/hub.rs` has the unmodified Python client download from it.
+//! goes wrong. Its tests ask it with a plain client; `tests/e2e/hub.rs` has the unmodified Python client download from it.
 
 mod api;
 mod cdn;
@@ -13,6 +13,8 @@ mod seen;
 mod send;
 mod server;
 mod sha1;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 pub use content::Content;

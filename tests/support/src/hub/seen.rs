@@ -1,10 +1,14 @@
 //! What the hub remembers of each request.
 
+use std::time::Instant;
+
 use super::fault::Place;
 
-/// One request, and what came of it.
+/// One request, and what came of it. It is noted before its answer begins.
 #[derive(Debug, Clone)]
 pub struct Seen {
+    /// When it had arrived.
+    pub at: Instant,
     /// Where it arrived.
     pub place: Place,
     /// As `GET`.
@@ -21,6 +25,8 @@ pub struct Seen {
     pub agent: String,
     /// Status of the answer.
     pub status: u16,
-    /// Bytes of the body that were handed to the system to be sent.
+    /// Bytes of the body that were handed to the system to be sent, so far. Of an answer that the client broke off, that is more than
+    /// it took by what lay in the buffers of the two sockets: some megabytes, but with a rate that the client keeps up with no more
+    /// than a block of 32 KiB.
     pub bytes: u64,
 }

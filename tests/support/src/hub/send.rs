@@ -2,10 +2,10 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use super::wire::{Body, Reply};
+use crate::pace::Pace;
 
 /// So much is sent at once.
 const BLOCK: usize = 1 << 18;
@@ -23,37 +23,6 @@ pub(super) struct Damage {
     pub(super) flip: Option<u64>,
 }
 
-/// How many bytes a second may pass, of all connections together.
-#[derive(Debug)]
-pub(super) struct Pace(Mutex<(Option<u64>, Instant)>);
-
-impl Pace {
-    pub(super) fn new() -> Self {
-        Self(Mutex::new((None, Instant::now())))
-    }
-
-    pub(super) fn set(&self, rate: Option<u64>) {
-        self.0.lock().expect("the pace").0 = rate;
-    }
-
-    fn is_limited(&self) -> bool {
-        self.0.lock().expect("the pace").0.is_some()
-    }
-
-    /// Until these bytes may pass.
-    fn wait(&self, count: usize) {
-        let mut pace = self.0.lock().expect("the pace");
-        let Some(rate) = pace.0 else { return };
-        let takes = Duration::from_nanos(count as u64 * 1_000_000_000 / rate.max(1));
-        let now = Instant::now();
-        // What was not used is lost, but for a moment's worth.
-        let until = pace.1.max(now.checked_sub(Duration::from_millis(20)).unwrap_or(now));
-        pace.1 = until + takes;
-        drop(pace);
-        std::thread::sleep(until.saturating_duration_since(now));
-    }
-}
-
 /// Whether the connection can serve another request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
@@ -68,7 +37,7 @@ pub(super) fn send(
     is_head: bool,
     damage: Damage,
     pace: &Pace,
-    sent: &mut u64,
+    sent: &AtomicU64,
 ) -> io::Result<Next> {
     let mut head = format!("HTTP/1.1 {} {}\r\n", reply.status, reason(reply.status));
     for (name, value) in &reply.headers {
@@ -87,7 +56,7 @@ pub(super) fn send(
         let mut all = head.into_bytes();
         all.extend_from_slice(&bytes[..count]);
         to.write_all(&all)?;
-        *sent += count as u64;
+        sent.fetch_add(count as u64, SeqCst);
     } else {
         to.write_all(head.as_bytes())?;
         body(to, &reply.body, until, damage.flip, pace, sent)?;
@@ -110,14 +79,14 @@ fn body(
     until: u64,
     flip: Option<u64>,
     pace: &Pace,
-    sent: &mut u64,
+    sent: &AtomicU64,
 ) -> io::Result<()> {
     let Body::Part { content, at, .. } = body else { return Ok(()) };
     let flip = flip.filter(|at_byte| (*at..at + until).contains(at_byte));
-    let limited = pace.is_limited();
-    let (block, mut done) = (if limited { SMALL_BLOCK } else { BLOCK }, 0);
-    let mut buffer = Vec::new();
+    let (mut done, mut buffer) = (0, Vec::new());
     while done < until {
+        let limited = pace.is_limited();
+        let block = if limited { SMALL_BLOCK } else { BLOCK };
         let count = usize::try_from(until - done).unwrap_or(usize::MAX);
         let at_byte = at + done;
         let passed = match content.as_file() {
@@ -140,7 +109,7 @@ fn body(
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         done += passed as u64;
-        *sent += passed as u64;
+        sent.fetch_add(passed as u64, SeqCst);
     }
     Ok(())
 }

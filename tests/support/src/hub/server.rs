@@ -5,7 +5,7 @@ use std::io::BufReader;
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -13,9 +13,10 @@ use super::fault::{Fault, Place, Rule, Rules};
 use super::repo::{Repo, Stored};
 use super::rights::{Users, bad_token, refusal, refused, unknown};
 use super::seen::Seen;
-use super::send::{Damage, Next, Pace, send};
+use super::send::{Damage, Next, send};
 use super::wire::{Ask, Bend, Body, Reply, encoded};
 use super::{api, cdn, resolve};
+use crate::pace::Pace;
 
 /// So many entries of a tree are told at once.
 const PAGE: usize = 1000;
@@ -37,7 +38,8 @@ struct Shared {
     state: Mutex<State>,
     rules: Rules,
     pace: Pace,
-    seen: Mutex<Vec<Seen>>,
+    /// With the bytes of each answer so far.
+    seen: Mutex<Vec<(Seen, Arc<AtomicU64>)>>,
     open: Mutex<BTreeMap<u64, TcpStream>>,
     opened: AtomicU64,
     ended: AtomicBool,
@@ -75,7 +77,7 @@ impl Hub {
                 latency: Duration::ZERO,
             }),
             rules: Rules::default(),
-            pace: Pace::new(),
+            pace: Pace::new(None),
             seen: Mutex::default(),
             open: Mutex::default(),
             opened: AtomicU64::new(0),
@@ -169,9 +171,10 @@ impl Hub {
         self.shared.rules.struck()
     }
 
-    /// All requests whose answers have ended, in that order.
+    /// All requests whose answers have begun, in that order.
     pub fn seen(&self) -> Vec<Seen> {
-        self.shared.seen.lock().expect("the requests").clone()
+        let seen = self.shared.seen.lock().expect("the requests");
+        seen.iter().map(|(one, bytes)| Seen { bytes: bytes.load(SeqCst), ..one.clone() }).collect()
     }
 
     /// Forgets the requests so far.
@@ -179,17 +182,20 @@ impl Hub {
         self.shared.seen.lock().expect("the requests").clear();
     }
 
-    /// Bytes of big files that were sent so far. Of answers that were broken off it counts what the system took, which is a little
-    /// more than what arrived.
+    /// Bytes of big files that were sent so far; see [`Seen::bytes`] for what that says of answers that were broken off.
     pub fn cdn_bytes(&self) -> u64 {
-        let seen = self.shared.seen.lock().expect("the requests");
-        seen.iter().filter(|one| one.place == Place::Cdn && one.status < 300).map(|one| one.bytes).sum()
+        let is_file = |one: &Seen| one.place == Place::Cdn && one.status < 300;
+        self.seen().iter().filter(|one| is_file(one)).map(|one| one.bytes).sum()
     }
 
     /// Whether a token ever reached the origin of big files.
     pub fn token_at_cdn(&self) -> bool {
-        let seen = self.shared.seen.lock().expect("the requests");
-        seen.iter().any(|one| one.place == Place::Cdn && one.token)
+        self.seen().iter().any(|one| one.place == Place::Cdn && one.token)
+    }
+
+    /// Connections that are open, of either origin. Once there are none, nothing is counted any more.
+    pub fn connections(&self) -> usize {
+        self.shared.open.lock().expect("the connections").len()
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -234,29 +240,40 @@ impl Shared {
         stream.set_nodelay(true)?;
         let mut from = BufReader::new(stream);
         while let Some(mut ask) = Ask::read(&mut from)? {
+            let at = Instant::now();
             let latency = self.state.lock().expect("the state").latency;
             std::thread::sleep(latency);
             let place = place(&mut ask, is_cdn);
             let (reply, damage) = self.reply(place, &ask);
-            let mut bytes = 0;
-            let sent = send(stream, &reply, ask.method == "HEAD", damage, &self.pace, &mut bytes);
-            let text = |name: &str| ask.header(name).map(str::to_owned);
-            self.seen.lock().expect("the requests").push(Seen {
-                place,
-                range: text("range"),
-                token: text("authorization").is_some(),
-                agent: text("user-agent").unwrap_or_default(),
-                status: reply.status,
-                bytes,
-                method: ask.method,
-                target: ask.target,
-                file: ask.file,
-            });
-            if sent? == Next::Ends {
+            let is_head = ask.method == "HEAD";
+            let is_last = ask.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+            let bytes = self.note(at, place, ask, reply.status);
+            let next = send(stream, &reply, is_head, damage, &self.pace, &bytes)?;
+            if is_last || next == Next::Ends {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// Remembers a request, before its answer begins; returns where the bytes of that are counted.
+    fn note(&self, at: Instant, place: Place, ask: Ask, status: u16) -> Arc<AtomicU64> {
+        let text = |name: &str| ask.header(name).map(str::to_owned);
+        let bytes = Arc::new(AtomicU64::new(0));
+        let seen = Seen {
+            at,
+            place,
+            range: text("range"),
+            token: text("authorization").is_some(),
+            agent: text("user-agent").unwrap_or_default(),
+            status,
+            bytes: 0,
+            method: ask.method,
+            target: ask.target,
+            file: ask.file,
+        };
+        self.seen.lock().expect("the requests").push((seen, Arc::clone(&bytes)));
+        bytes
     }
 
     /// The answer, and what goes wrong with it.

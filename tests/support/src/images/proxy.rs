@@ -4,7 +4,9 @@ use std::io::{Read, Result, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::pace::Pace;
 
 /// What goes wrong on the way. By default nothing does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,8 +37,7 @@ struct Shared {
     connections: AtomicU64,
     cuts: AtomicU64,
     busy: AtomicU64,
-    /// When the next bytes may pass.
-    next: Mutex<Instant>,
+    pace: Pace,
 }
 
 impl Proxy {
@@ -52,7 +53,7 @@ impl Proxy {
             connections: zero(),
             cuts: zero(),
             busy: zero(),
-            next: Mutex::new(Instant::now()),
+            pace: Pace::new(faults.rate),
         });
         let own = Arc::clone(&shared);
         std::thread::spawn(move || {
@@ -64,8 +65,9 @@ impl Proxy {
         Self { address, shared }
     }
 
-    /// From now on these, for new connections; what was counted begins anew.
+    /// From now on these, for new connections (the rate: for all); what was counted begins anew.
     pub fn set(&self, faults: Faults) {
+        self.shared.pace.set(faults.rate);
         *self.shared.faults.lock().expect("the faults") = faults;
         for count in [&self.shared.received, &self.shared.connections, &self.shared.cuts, &self.shared.busy] {
             count.store(0, SeqCst);
@@ -123,9 +125,7 @@ impl Shared {
             }
             let left = faults.cut_after.map_or(u64::MAX, |limit| limit.saturating_sub(passed));
             let allowed = usize::try_from(left).unwrap_or(usize::MAX).min(count);
-            if let Some(rate) = faults.rate {
-                self.wait(allowed, rate);
-            }
+            self.pace.wait(allowed);
             to.write_all(&buffer[..allowed])?;
             passed += allowed as u64;
             self.received.fetch_add(allowed as u64, SeqCst);
@@ -138,19 +138,6 @@ impl Shared {
                 return Ok(());
             }
         }
-    }
-
-    /// Until these bytes may pass.
-    fn wait(&self, count: usize, rate: u64) {
-        let takes = Duration::from_nanos(count as u64 * 1_000_000_000 / rate.max(1));
-        let mut next = self.next.lock().expect("the time");
-        let now = Instant::now();
-        // What was not used is lost, but for a moment's worth.
-        let begin = (*next).max(now.checked_sub(Duration::from_millis(20)).unwrap_or(now));
-        *next = begin + takes;
-        let until = *next;
-        drop(next);
-        std::thread::sleep(until.saturating_duration_since(now));
     }
 }
 
@@ -172,6 +159,7 @@ fn refuse(client: &mut TcpStream) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::time::Instant;
 
     use super::super::{Layout, Packing, Served, small};
     use super::*;
