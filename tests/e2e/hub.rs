@@ -1,6 +1,7 @@
 //! The tests' own Hub is faithful: the unmodified Python client downloads from it.
 
 use std::path::Path;
+use std::time::Duration;
 
 use bf_test_kit::hub::{Content, Hub, Place, Python, Repo, Series};
 use bf_test_kit::{Outcome, or_skip};
@@ -49,7 +50,10 @@ fn downloads(series: Series) -> Result<(), String> {
     let client = Python::of(series)?;
     let folder = tempfile::tempdir_in("/var/tmp").unwrap();
     let hub = Hub::start();
-    let open = repo(|repo| repo.revision("main").revision("a/branch").tag("v1").pull_request(1), ID);
+    let open = repo(
+        |repo| repo.revision("main").revision("a/branch").tag("v1").pull_request(1).formerly("old/name"),
+        ID,
+    );
     let commit = hub.publish(open.clone());
     for revision in ["main", "a/branch", "v1", "refs/pr/1", &commit] {
         let fresh = tempfile::tempdir_in(folder.path()).unwrap();
@@ -58,8 +62,22 @@ fn downloads(series: Series) -> Result<(), String> {
         assert!(done.stdout.trim().ends_with(&commit), "{done}");
     }
     assert!(hub.seen().iter().any(|one| one.place == Place::Cdn));
-    let fresh = tempfile::tempdir_in(folder.path()).unwrap();
-    whole(&python(client, &hub, fresh.path(), SNAPSHOT, &["org/model"], None), &open);
+    for other in ["org/model", "old/name"] {
+        let fresh = tempfile::tempdir_in(folder.path()).unwrap();
+        whole(&python(client, &hub, fresh.path(), SNAPSHOT, &[other], None), &open);
+    }
+    for (id, revision, error) in
+        [("org/none", "main", "RepositoryNotFoundError"), (ID, "none", "RevisionNotFoundError")]
+    {
+        let refused = python(client, &hub, folder.path(), SNAPSHOT, &[id, revision], None);
+        assert!(refused.exit == 1 && refused.stderr.contains(error), "{refused}");
+    }
+    hub.forget();
+    hub.signatures_last(Duration::ZERO);
+    let refused = python(client, &hub, folder.path(), SNAPSHOT, &[ID], None);
+    assert!(refused.exit == 1 && refused.stderr.contains("403"), "{refused}");
+    assert!(hub.seen().iter().any(|one| one.place == Place::Cdn && one.status == 403));
+    hub.signatures_last(Duration::from_hours(1));
 
     let token = hub.token("alice", &["org/gated", "org/private"]);
     let stranger = hub.token("bob", &[]);
