@@ -1,7 +1,6 @@
 //! How long an image of a registry takes to become a SIF file: Apptainer as it is, Apptainer as one can tune it, and bf-admin, in
 //! turns, each with nothing cached and the file flushed; beside them what must be done at least: fetch and hash.
 
-mod measure;
 mod stage;
 
 use std::ffi::OsString;
@@ -10,11 +9,9 @@ use std::time::Duration;
 use bf_test_kit::Site;
 use bf_test_kit::images::{Faults, Proxy};
 
-pub(crate) use measure::child;
-
 use crate::Effort;
+use crate::measure::{Cost, measure};
 use crate::median::{row, table};
-use measure::{Cost, measure};
 use stage::Stage;
 
 /// Who makes the file, and how.

@@ -1,5 +1,5 @@
 //! How fast the programs are, side by side with a yardstick: each bench runs both in one process, in turns, so that what
-//! the machine does besides hits both. `cargo run --release -p bench -- [startup|proxy|import|site|images] [--smoke]`.
+//! the machine does besides hits both. `cargo run --release -p bench -- [startup|proxy|import|site|images|models] [--smoke]`.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,7 +13,9 @@
 mod echo;
 mod images;
 mod import;
+mod measure;
 mod median;
+mod models;
 mod proxy;
 mod site;
 mod startup;
@@ -31,14 +33,14 @@ pub(crate) enum Effort {
     Full,
 }
 
-const NAMES: [&str; 5] = ["startup", "proxy", "import", "site", "images"];
+const NAMES: [&str; 6] = ["startup", "proxy", "import", "site", "images", "models"];
 
 fn main() -> ExitCode {
     let given: Vec<OsString> = std::env::args_os().skip(1).collect();
     if let [word, rest @ ..] = given.as_slice()
         && word == "measure-child"
     {
-        return images::child(rest);
+        return measure::child(rest);
     }
     let words: Vec<String> = given.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     if let [word, socket] = words.as_slice()
@@ -68,6 +70,9 @@ fn main() -> ExitCode {
     }
     if wanted("images") {
         images::run(effort);
+    }
+    if wanted("models") {
+        models::run(effort);
     }
     if smoke {
         println!("\nthese numbers come from a smoke run: they show that it works, not how fast it is");

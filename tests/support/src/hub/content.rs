@@ -25,6 +25,7 @@ struct Inner {
     source: Source,
     length: u64,
     sha256: OnceLock<String>,
+    git_sha1: OnceLock<String>,
 }
 
 enum Source {
@@ -77,7 +78,7 @@ impl Content {
     }
 
     fn new(length: u64, source: Source) -> Self {
-        Self(Arc::new(Inner { source, length, sha256: OnceLock::new() }))
+        Self(Arc::new(Inner { source, length, sha256: OnceLock::new(), git_sha1: OnceLock::new() }))
     }
 
     /// Length in bytes.
@@ -95,9 +96,9 @@ impl Content {
         self.0.sha256.get_or_init(compute).clone()
     }
 
-    /// What git calls it, 40 hex digits. For small files: all of it is held meanwhile.
+    /// What git calls it, 40 hex digits. Read through once, then known. For small files: all of it is held meanwhile.
     pub fn git_sha1(&self) -> String {
-        git_blob(&self.to_vec())
+        self.0.git_sha1.get_or_init(|| git_blob(&self.to_vec())).clone()
     }
 
     /// All of it. For small files.

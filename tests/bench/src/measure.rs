@@ -14,21 +14,21 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// What a command took. Medians are those of each number alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Cost {
-    /// Until the file was flushed.
-    pub(super) wall: Duration,
+pub(crate) struct Cost {
+    /// Until what was made was flushed.
+    pub(crate) wall: Duration,
     /// Of all its processes, system and user.
-    pub(super) cpu: Duration,
+    pub(crate) cpu: Duration,
     /// What the largest of its processes had resident at most, in bytes.
-    pub(super) memory: u64,
-    /// The most that the scratch folder held at once, without the file, in bytes.
-    pub(super) disk: u64,
-    /// Length of the file in bytes.
-    pub(super) file: u64,
+    pub(crate) memory: u64,
+    /// The most that the scratch folder held at once, without what was made, in bytes.
+    pub(crate) disk: u64,
+    /// Length of the file that was made, in bytes; nothing for a folder.
+    pub(crate) file: u64,
 }
 
 impl Cost {
-    pub(super) fn median(costs: &[Self]) -> Self {
+    pub(crate) fn median(costs: &[Self]) -> Self {
         fn middle<T: Ord + Copy + Default>(costs: &[Cost], of: impl Fn(&Cost) -> T) -> T {
             let mut values: Vec<T> = costs.iter().map(of).collect();
             values.sort_unstable();
@@ -44,8 +44,9 @@ impl Cost {
     }
 }
 
-/// Runs a command to its end and flushes the file `out`, by another process of this program, whose only child it is.
-pub(super) fn measure(words: &[OsString], scratch: &Path, out: &Path) -> Result<Cost, String> {
+/// Runs a command to its end and flushes what it made (the file `out`, or the filesystem of the folder `out`), by another process of
+/// this program, whose only child it is.
+pub(crate) fn measure(words: &[OsString], scratch: &Path, out: &Path) -> Result<Cost, String> {
     // What the one before left to be written is not this one's.
     nix::unistd::sync();
     let own = std::env::current_exe().map_err(|error| error.to_string())?;
@@ -69,7 +70,7 @@ pub(super) fn measure(words: &[OsString], scratch: &Path, out: &Path) -> Result<
         cpu: Duration::from_micros(number("cpu_us")),
         memory: number("memory"),
         disk,
-        file: fs_err::metadata(out).map_or(0, |meta| meta.len()),
+        file: fs_err::metadata(out).ok().filter(std::fs::Metadata::is_file).map_or(0, |meta| meta.len()),
     })
 }
 
@@ -87,9 +88,10 @@ fn watch(child: &mut Child, scratch: &Path, out: &Path) -> u64 {
 fn held(folder: &Path, out: &Path) -> u64 {
     let Ok(entries) = fs_err::read_dir(folder) else { return 0 };
     let of = |entry: fs_err::DirEntry| match entry.metadata() {
+        _ if entry.path() == out => 0,
         Ok(meta) if meta.is_dir() => held(&entry.path(), out),
-        Ok(meta) if entry.path() != out => meta.blocks() * 512,
-        _ => 0,
+        Ok(meta) => meta.blocks() * 512,
+        Err(_) => 0,
     };
     entries.filter_map(Result::ok).map(of).sum()
 }
@@ -99,7 +101,7 @@ pub(crate) fn child(words: &[OsString]) -> ExitCode {
     let [out, program, arguments @ ..] = words else { return ExitCode::from(64) };
     let begun = Instant::now();
     let done = Command::new(program).args(arguments).stdout(Stdio::null()).status();
-    let flushed = fs_err::File::open(Path::new(out)).and_then(|file| file.sync_all());
+    let flushed = flush(Path::new(out));
     let wall = begun.elapsed();
     if !done.is_ok_and(|status| status.success()) {
         return ExitCode::FAILURE;
@@ -118,4 +120,15 @@ pub(crate) fn child(words: &[OsString]) -> ExitCode {
     });
     println!("{told}");
     ExitCode::SUCCESS
+}
+
+/// Until it is on the disk: a file, or all of a folder.
+fn flush(path: &Path) -> std::io::Result<()> {
+    let file = fs_err::File::open(path)?;
+    if file.metadata()?.is_dir() {
+        // Its filesystem, of which nothing else is waiting: that was flushed before.
+        Ok(nix::unistd::syncfs(&file)?)
+    } else {
+        file.sync_all()
+    }
 }
