@@ -1,12 +1,16 @@
 //! `registries:` of site.yaml: how the registries of images are reached.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::forms::{ABSOLUTE, MIRROR};
+use super::{rules, top};
 use crate::registry::Options;
+use crate::report::Failure;
 use crate::settings::Environment;
-use crate::shape::{Key, Map, Shape, View};
+use crate::shape::{self, Key, Map, Shape, View};
+use crate::site::Layout;
+use crate::spec::parse;
 
 /// How one registry is reached.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,6 +24,21 @@ pub struct DeclaredRegistry {
 }
 
 impl DeclaredRegistry {
+    /// The registries of a cache, by their hosts: those of its copy of site.yaml, which must be trusted; without one there are none.
+    ///
+    /// Of the file only this section is read, and not by who starts services: what a newer bf-admin declares of registries is a
+    /// matter of who pulls an image.
+    pub fn of_cache(layout: &Layout) -> Result<BTreeMap<String, Self>, Failure> {
+        let parse = |text: &str, path: &Path| {
+            let found = parse::parse(text, path, |reader, root| {
+                shape::check(reader, root, &top::REGISTRIES);
+                Some(read(View::of(root).map("registries")))
+            });
+            found.map(|(registries, _)| registries)
+        };
+        Ok(rules::of_cache(layout, parse)?.unwrap_or_default())
+    }
+
     /// Options for its client, with no limits of bandwidth and nobody told.
     pub fn options(&self, environment: &Environment) -> Options {
         let mut options = Options::new(environment.clone());
@@ -60,8 +79,6 @@ pub(super) fn read(view: View<'_>) -> BTreeMap<String, DeclaredRegistry> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::site::Declared;
 
@@ -87,6 +104,25 @@ mod tests {
         assert_eq!(options.authorities, [Path::new("/etc/site/ca.pem")]);
         assert!(!registries["login:5000"].options(&Environment::default()).https);
         assert_eq!(registries["localhost"], DeclaredRegistry::default());
+    }
+
+    #[test]
+    fn of_the_caches_copy_only_this_section_is_read_and_only_where_nobody_else_could_write_it() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path());
+        assert_eq!(DeclaredRegistry::of_cache(&layout).unwrap(), BTreeMap::new());
+        let text = "schema: 1\nnew: {key: 1}\npolicy: {new: 1}\nregistries: {ghcr.io: {mirrors: ['https://m.site']}}\n";
+        fs_err::write(layout.site_yaml(), text).unwrap();
+        let registries = DeclaredRegistry::of_cache(&layout).unwrap();
+        assert_eq!(registries["ghcr.io"].mirrors, ["https://m.site"]);
+        let open = PermissionsExt::from_mode(0o666);
+        fs_err::set_permissions(layout.site_yaml(), open).unwrap();
+        assert_eq!(DeclaredRegistry::of_cache(&layout).unwrap_err().code, "not_trusted");
+        fs_err::remove_file(layout.site_yaml()).unwrap();
+        fs_err::write(layout.site_yaml(), "schema: 1\nregistries: {ghcr.io: {new: 1}}\n").unwrap();
+        assert_eq!(DeclaredRegistry::of_cache(&layout).unwrap_err().exit, crate::report::Exit::Invalid);
     }
 
     #[test]

@@ -28,18 +28,7 @@ impl SiteRules {
     /// concern of whoever starts a service. A fault in these sections is one: a rule that is not understood
     /// cannot be kept.
     pub fn of_cache(layout: &Layout) -> Result<Self, Failure> {
-        let path = layout.site_yaml();
-        match fs_err::symlink_metadata(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(error.into()),
-            Ok(_) => {}
-        }
-        let path = trusted(layout.root(), &path)?;
-        parse::load(&path, Self::parse).map_err(|error| {
-            let failure = Failure::new(Exit::Invalid, error.code(), error.to_string());
-            let hint = format!("tell an administrator: `bf-admin validate {}` shows all", path.display());
-            Failure { exit: error.exit(), ..failure }.with_hint(hint)
-        })
+        Ok(of_cache(layout, Self::parse)?.unwrap_or_default())
     }
 
     /// The rules in the text of a site.yaml. What else it has is passed over.
@@ -53,6 +42,26 @@ impl SiteRules {
         });
         found.map(|(rules, _)| rules)
     }
+}
+
+/// What `parse` makes of a cache's copy of site.yaml, which must be [`trusted`]; nothing without one.
+pub(super) fn of_cache<T>(
+    layout: &Layout,
+    parse: impl FnOnce(&str, &Path) -> Result<T, Vec<Finding>>,
+) -> Result<Option<T>, Failure> {
+    let path = layout.site_yaml();
+    match fs_err::symlink_metadata(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+        Ok(_) => {}
+    }
+    let path = trusted(layout.root(), &path)?;
+    let read = parse::load(&path, parse).map_err(|error| {
+        let failure = Failure::new(Exit::Invalid, error.code(), error.to_string());
+        let hint = format!("tell an administrator: `bf-admin validate {}` shows all", path.display());
+        Failure { exit: error.exit(), ..failure }.with_hint(hint)
+    })?;
+    Ok(Some(read))
 }
 
 pub(super) fn read(reader: &Reader, view: View<'_>) -> SiteRules {

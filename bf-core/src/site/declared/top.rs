@@ -60,6 +60,20 @@ pub(super) static RULES: Map = Map {
     is_open: true,
 };
 
+/// What bf-user reads of it before it pulls an image.
+pub(super) static REGISTRIES: Map = Map {
+    called: "the file",
+    keys: &[
+        Key::new("schema", Shape::Whole(1, 1), "The version of this format").required(),
+        Key::new(
+            "registries",
+            Shape::Named(&REGISTRY, &Shape::OrNull(&Shape::Map(&registries::MAP))),
+            "How the registries of images are reached, by their hosts",
+        ),
+    ],
+    is_open: true,
+};
+
 static CACHE_DIR: Format = Format {
     is: "a path",
     examples: &["/shared/blackfish"],
