@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bf_core::lock::Patience;
+use bf_core::progress::Mode;
 use bf_core::report::{Exit, Failure, Format};
 use bf_core::settings::Environment;
 use clap::error::ErrorKind;
@@ -12,7 +13,7 @@ use clap::{Args, Parser};
 
 use crate::commands::Command;
 use crate::printer::{self, Printer};
-use crate::progress::Progress;
+use crate::progress;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -38,8 +39,8 @@ pub(crate) struct Globals {
     #[arg(long, short, global = true, conflicts_with = "json")]
     quiet: bool,
     /// How to show, on standard error, what is being done
-    #[arg(long, global = true, value_enum, value_name = "HOW", default_value_t)]
-    progress: Progress,
+    #[arg(long, global = true, value_name = "HOW", default_value = "auto", value_parser = progress::parser())]
+    progress: Mode,
     /// The declared state [default: ./site.yaml, then the cache's copy]
     #[arg(long, global = true, value_name = "FILE")]
     site: Option<PathBuf>,

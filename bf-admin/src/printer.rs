@@ -2,32 +2,33 @@
 
 use std::io::{self, Write};
 
+use bf_core::progress::{Display, Mode};
 use bf_core::report::{Exit, Failure, Finding, Format, Report, one_line, render_failure};
 
-use crate::progress::{Display, Progress};
+use crate::progress;
 
 /// Says things in the format that was asked for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Printer {
     format: Format,
-    progress: Progress,
+    progress: Mode,
 }
 
 impl Printer {
     /// Says things in `format`.
     pub(crate) fn new(format: Format) -> Self {
-        Self { format, progress: Progress::Auto }
+        Self { format, progress: Mode::Auto }
     }
 
     /// Shows the progress of work in this way.
     #[must_use]
-    pub(crate) fn showing(self, progress: Progress) -> Self {
+    pub(crate) fn showing(self, progress: Mode) -> Self {
         Self { progress, ..self }
     }
 
     /// What shows the progress of work.
     pub(crate) fn display(self) -> Display {
-        Display::new(self.progress, self.format == Format::Quiet)
+        progress::display(self.progress, self.format == Format::Quiet)
     }
 
     /// Writes a result to stdout.

@@ -18,6 +18,7 @@ pub mod lock;
 pub mod model;
 pub mod oci;
 pub mod permissions;
+pub mod progress;
 pub mod publish;
 pub mod registry;
 pub mod report;

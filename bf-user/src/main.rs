@@ -9,6 +9,7 @@ mod images;
 mod job;
 mod launch;
 mod printer;
+mod progress;
 mod status;
 mod store;
 mod supervise;

@@ -148,3 +148,62 @@ fn what_the_shared_cache_has_is_not_pulled_again() {
     let gone = own.pull(&reference, &["--cache-dir", "/nonexistent"]).code(0);
     assert!(gone.stdout.contains("is there already") && gone.stderr.contains("warning: "), "{gone}");
 }
+
+#[test]
+fn the_registries_of_the_site_are_reached_as_it_declares() {
+    let stand = or_skip!(stand());
+    let own = Own::new();
+    let proxy = Proxy::to(stand.registry.address, Faults::default());
+    let cache = own.0.cache().to_str().unwrap().to_owned();
+    let site_yaml = own.0.cache().join("site.yaml");
+    let declare = |registries: &str| {
+        fs_err::create_dir_all(own.0.cache().join("models")).unwrap();
+        let text = format!("schema: 1\ncache_dir: {cache}\nregistries: {registries}\n");
+        fs_err::write(&site_yaml, text).unwrap();
+    };
+    let pull = |reference: &str| own.user(&["image", "pull", "--cache-dir", &cache, reference]);
+    // Only the mirror is there at all.
+    declare(&format!("{{registry.invalid: {{mirrors: ['http://{}']}}}}", proxy.address));
+    let done = pull("registry.invalid/features:gzip").code(0);
+    assert_eq!(done.stderr, "");
+    assert!(proxy.received() > 0);
+    own.has(stand, "features_gzip.sif");
+    own.user(&["image", "rm", "features_gzip"]).code(0);
+
+    // What somebody else could have written is done without: the registry would have to speak HTTPS then.
+    declare(&format!("{{'{}': {{plain_http: true}}}}", proxy.address));
+    let reference = proxy.reference("features:gzip");
+    fs_err::set_permissions(&site_yaml, PermissionsExt::from_mode(0o666)).unwrap();
+    let refused = pull(&reference).run();
+    assert!(refused.exit != 0 && refused.stderr.contains("is not trusted"), "{refused}");
+    fs_err::set_permissions(&site_yaml, PermissionsExt::from_mode(0o644)).unwrap();
+    pull(&reference).code(0);
+    own.has(stand, "features_gzip.sif");
+}
+
+#[test]
+fn who_waits_for_a_pull_is_told_what_it_waits_for() {
+    let stand = or_skip!(stand());
+    let own = Own::new();
+    let proxy = Proxy::to(stand.registry.address, Faults { busy_every: Some(2), ..Faults::default() });
+    let reference = proxy.reference("features:gzip");
+    let plain = own.pull(&reference, &["--progress", "plain"]).code(0);
+    assert!(plain.stderr.contains("features_gzip: waiting 1 s for 127.0.0.1"), "{plain}");
+    assert!(plain.stderr.lines().last().unwrap().starts_with("image features_gzip: done, "), "{plain}");
+    own.user(&["image", "rm", "features_gzip"]).code(0);
+
+    proxy.set(Faults::default());
+    let json = own.pull(&reference, &["--progress", "json", "--json"]).code(0);
+    let events: Vec<serde_json::Value> =
+        json.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let whole = |event: &str| {
+        let is_it = |one: &&serde_json::Value| one["event"] == event && one.get("file").is_none();
+        events.iter().find(is_it).unwrap_or_else(|| panic!("{event}: {json}")).clone()
+    };
+    assert_eq!(whole("started")["name"], "features_gzip");
+    let finished = whole("finished");
+    assert!(finished["bytes"].as_u64().unwrap() > 0 && finished["bytes"] == finished["total"], "{finished}");
+    let layers = events.iter().filter(|one| one["event"] == "finished" && one["file"].is_string()).count();
+    assert!(layers > 1, "{json}");
+    assert_eq!(own.pull(&reference, &["--progress", "none", "--force"]).code(0).stderr, "");
+}

@@ -9,6 +9,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
+use bf_core::progress::{Display, News};
 use bf_core::publish::{Downloads, PublishError, Publisher, Stage};
 use bf_core::report::Failure;
 use bf_core::site::{Layout, Locked, LockedEngine, LockedImage, LockedRevision, Part};
@@ -17,7 +18,6 @@ use super::{entered, write_lock};
 use crate::drift::Mend;
 use crate::import::{NewModel, Source};
 use crate::plan::{Action, Change, Outcome, Skip, Step, Task};
-use crate::progress::Display;
 use crate::{drift, engine, image, import, locked, space, toolkit};
 
 /// What is made at once of each kind.
@@ -112,7 +112,7 @@ struct Work<'a, 'p> {
 impl Work<'_, '_> {
     fn at_once(&mut self, number: usize, step: Step) {
         if step.task != Task::Keep {
-            self.display.start(number, &step.action);
+            start(self.display, number, &step.action);
         }
         let planned = matches!(step.task, Task::Fail(_)); // which says of what there is too little
         let result = self.quick(number, step.task).map(|()| None).map_err(|failure| {
@@ -130,7 +130,7 @@ impl Work<'_, '_> {
                     self.record(&mends);
                     write_lock(publisher, self.locked)?;
                 }
-                drift::mend(publisher, &mends, &|text| self.display.say(number, text))?;
+                drift::mend(publisher, &mends, &|text| say(self.display, number, text))?;
                 self.record(&mends);
             }
             Task::Fail(failure) => return Err(failure),
@@ -175,7 +175,7 @@ impl Work<'_, '_> {
                     waiting.iter().position(|(_, _, lane, _)| at_work(&begun, *lane) < lane.limit())
                 {
                     let (number, Step { action, task, exact, .. }, lane, part) = waiting.remove(next);
-                    display.start(number, &action);
+                    start(display, number, &action);
                     match self.place(part, &task) {
                         Ok((stage, downloads)) => {
                             let kept = downloads.as_ref().map(Downloads::path);
@@ -203,7 +203,8 @@ impl Work<'_, '_> {
                             .iter()
                             .filter(|(_, begun)| begun.lane == Lane::Fetch && begun.downloads.is_none())
                         {
-                            display.reach(*number, image::extent(begun.stage.path()).1);
+                            let written = image::extent(begun.stage.path()).1;
+                            display.tell(*number, &News::Reached(written));
                         }
                         pause = COUNTED.max(since.elapsed() * SHARE);
                     }
@@ -285,7 +286,7 @@ impl Work<'_, '_> {
         let failure = match result {
             Err(failure) => {
                 action.fail(&failure);
-                self.display.fail(number, &failure);
+                self.display.fail(number, &failure.message);
                 Some(failure)
             }
             Ok(kept) => {
@@ -303,6 +304,14 @@ impl Work<'_, '_> {
         };
         self.ended.insert(number, (action, failure));
     }
+}
+
+fn start(display: &Display, number: usize, action: &Action) {
+    display.start(number, (action.kind, &action.name), action.bytes, action.change.name());
+}
+
+fn say(display: &Display, number: usize, text: &str) {
+    display.tell(number, &News::Says(text.to_owned()));
 }
 
 /// Lets a thread make what `task` asks for in a staging folder.
@@ -328,14 +337,11 @@ fn make(
     number: usize,
     display: &Display,
 ) -> Result<Made, Failure> {
-    let tell = |text: &str| display.say(number, text);
+    let tell = |text: &str| say(display, number, text);
+    let news = |news: &News| display.tell(number, news);
     Ok(match task {
         Task::Image(name, fetch) => {
-            let tell = image::Tell {
-                say: &tell,
-                reach: &|bytes| display.reach(number, bytes),
-                total: &|bytes| display.total(number, bytes),
-            };
+            let tell = image::Tell { say: &tell, news: &news };
             let downloads = downloads.unwrap_or(stage);
             match image::pull(&fetch, stage, downloads, &tell)? {
                 image::Pulled::Made(image) => Made::Image(name, image),
@@ -349,8 +355,8 @@ fn make(
         Task::Model(new) => {
             let tell = import::Tell {
                 say: &tell,
-                add: &|bytes| display.add(number, bytes),
-                total: &|bytes| display.total(number, bytes),
+                add: &|bytes| news(&News::More(bytes)),
+                total: &|bytes| news(&News::Total(bytes)),
             };
             let made = new.make(layout, stage, downloads.unwrap_or(stage), &tell)?;
             Made::Model(new, made)

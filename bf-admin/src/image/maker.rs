@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bf_core::convert::{self, Recipe};
 use bf_core::image::{Digest, Reference};
+use bf_core::progress::News;
 use bf_core::registry::Bandwidth;
 use bf_core::report::Failure;
 use bf_core::site::DeclaredRegistry;
@@ -47,10 +48,8 @@ pub(crate) struct How {
 pub(crate) struct Tell<'a> {
     /// What is being done.
     pub(crate) say: &'a (dyn Fn(&str) + Sync),
-    /// Bytes that are there.
-    pub(crate) reach: &'a (dyn Fn(u64) + Sync),
-    /// Bytes that there will be.
-    pub(crate) total: &'a (dyn Fn(u64) + Sync),
+    /// What else happens.
+    pub(crate) news: &'a (dyn Fn(&News) + Sync),
 }
 
 /// What makes images on this machine.

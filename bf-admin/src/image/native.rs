@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use bf_core::convert::{Found, Progress, Recipe, Tally, Teller, Told, processors};
+use bf_core::convert::{Found, Progress, Recipe, Teller, Told, processors};
 use bf_core::report::Failure;
 use bf_core::site::DeclaredRegistry;
 use bf_core::squashfs::Compression;
@@ -60,23 +60,12 @@ pub(super) fn telling<T>(tell: &Tell<'_>, work: impl FnOnce(&Teller) -> T) -> T 
 
 /// Tells what happens until nothing more can.
 fn listen(told: &mpsc::Receiver<Told>, tell: &Tell<'_>) {
-    let mut tally = Tally::default();
     for told in told {
-        if tally.take(&told) {
-            (tell.reach)(tally.done());
-        }
-        if matches!(told, Told::Found { .. }) {
-            (tell.total)(tally.total());
-        }
-        if let Some(text) = told.sentence() {
-            (tell.say)(&text);
-        }
+        told.news().iter().for_each(tell.news);
     }
 }
 
 /// Tells how far the layers are of what is fetched from nowhere.
 pub(super) fn layers(progress: Progress, tell: &Tell<'_>) {
-    if let Some(text) = Told::Layers(progress).sentence() {
-        (tell.say)(&text);
-    }
+    Told::Layers(progress).news().iter().for_each(tell.news);
 }

@@ -11,7 +11,7 @@ mod told;
 
 pub use pull::{Found, Outline, create, find, import, outline, pull};
 pub use recipe::{Recipe, hinted, processors};
-pub use told::{Tally, Teller, Told};
+pub use told::{Teller, Told};
 
 use std::fs::File;
 use std::num::NonZeroUsize;

@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::progress::News;
+use crate::report::without_number;
+
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -49,6 +52,25 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+}
+
+impl Event {
+    /// The same as what happens to work, whose parts are files.
+    pub fn news(&self) -> News {
+        match self {
+            Self::Started { path, total, resumed_from } => {
+                News::PartBegins { part: Arc::clone(path), total: *total, there: *resumed_from }
+            }
+            Self::Bytes { path, done, total } => {
+                News::PartReached { part: Arc::clone(path), bytes: *done, total: *total }
+            }
+            Self::Restarted { path, reason } => {
+                News::PartRestarts { part: Arc::clone(path), reason: without_number(reason) }
+            }
+            Self::Finished { path, total } => News::PartEnds { part: Arc::clone(path), total: *total },
+            Self::Waiting { host, wait, reason, .. } => News::waiting(*wait, host, reason),
+        }
+    }
 }
 
 /// Who is told. It is called from several threads and must not wait.

@@ -19,6 +19,7 @@ use crate::images::{self, How};
 use crate::job::{Job, JobDir, Key, Scheduler};
 use crate::launch::{self, Plan, Wish};
 use crate::printer::Printer;
+use crate::progress::Progress;
 use crate::status::Scene;
 use crate::store::{Record, Store};
 use crate::view::ServiceView;
@@ -67,6 +68,8 @@ pub(crate) struct RunArgs {
     /// Reach the registry of an image that is fetched by plain HTTP
     #[arg(long, conflicts_with = "no_pull")]
     no_https: bool,
+    #[command(flatten)]
+    progress: Progress,
     /// How long it may run: minutes or HH:MM:SS [default: that of resource_specs.yaml, else no limit]
     #[arg(long, value_parser = duration::some_seconds)]
     time: Option<u64>,
@@ -283,12 +286,12 @@ pub(crate) fn run(args: RunArgs, settings: &Settings, printer: Printer) -> Resul
     // Without sbatch there is none to hand a job to; a script can be shown all the same.
     let slurm = slurm.filter(|_| scheduler == Scheduler::Slurm);
     let dry_run = args.dry_run;
-    let how = How { no_https: args.no_https, ..How::default() };
+    let how = How { no_https: args.no_https, progress: args.progress, ..How::default() };
     let wish = args.wish(scheduler)?;
     let fetch = |reference: &Reference| {
         let images = settings.home_dir.join("images");
         printer.note(&format!("the image {reference} is pulled into {} first", images.display()));
-        images::pull(&settings.home_dir, reference, &how, (false, false), printer).map(drop)
+        images::pull(settings, reference, &how, (false, false), printer).map(drop)
     };
     let plan = Plan::of(&wish, settings, &fetch)?;
     printer.findings(&plan.warnings);

@@ -2,10 +2,12 @@
 
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::Arc;
 
-use bf_core::convert::{Found, Recipe, processors};
+use bf_core::convert::{Found, Recipe, Teller, Told, processors};
 use bf_core::image::store::Make;
 use bf_core::image::{Digest, Reference};
+use bf_core::progress::Display;
 use bf_core::registry::Bandwidth;
 use bf_core::report::{Exit, Failure, human_bytes};
 use bf_core::settings::Environment;
@@ -14,7 +16,7 @@ use bf_core::squashfs::Compression;
 use clap::Args;
 use nix::sys::statvfs::statvfs;
 
-use super::line::Line;
+use crate::progress::Progress;
 
 /// Options of whatever fetches images.
 #[derive(Debug, Clone, Default, Args)]
@@ -31,21 +33,30 @@ pub(crate) struct How {
     /// Reach the registries of images by plain HTTP
     #[arg(long)]
     pub(crate) no_https: bool,
+    #[command(flatten)]
+    pub(crate) progress: Progress,
 }
 
 /// An image that the registry has, and how a SIF is made of it.
 pub(super) struct Maker {
     found: Found,
     recipe: Recipe,
-    line: Line,
+    tell: Teller,
 }
 
 impl Maker {
-    /// Asks the registry what `reference` stands for.
-    pub(super) fn find(reference: &Reference, how: &How, line: Line) -> Result<Self, Failure> {
-        let recipe = how.recipe();
-        let found = recipe.find(reference, &line.teller())?;
-        Ok(Self { found, recipe, line })
+    /// Asks the registry, which is reached in this way, what `reference` stands for. The display's thing number 0 is the image.
+    pub(super) fn find(
+        reference: &Reference,
+        how: &How,
+        registry: DeclaredRegistry,
+        display: &Arc<Display>,
+    ) -> Result<Self, Failure> {
+        let (recipe, display) = (how.recipe(registry), Arc::clone(display));
+        let tell: Teller =
+            Arc::new(move |told: Told| told.news().iter().for_each(|news| display.tell(0, news)));
+        let found = recipe.find(reference, &tell)?;
+        Ok(Self { found, recipe, tell })
     }
 
     /// What the reference stands for.
@@ -55,10 +66,11 @@ impl Maker {
 }
 
 impl How {
-    fn recipe(&self) -> Recipe {
+    fn recipe(&self, mut registry: DeclaredRegistry) -> Recipe {
+        registry.plain_http |= self.no_https;
         Recipe {
             environment: Environment::of_process(),
-            registry: DeclaredRegistry { plain_http: self.no_https, ..DeclaredRegistry::default() },
+            registry,
             has_site: false,
             // Unless somebody says more, what every machine that runs containers can read.
             compression: self.compression.unwrap_or(Compression::GZIP),
@@ -77,7 +89,7 @@ impl Make for Maker {
     fn make(&self, to: &Path, downloads: &Path) -> Result<Option<Digest>, Failure> {
         let name = self.found.pinned.clone().unpinned();
         let fits = |needed| fits(downloads, needed, &name);
-        self.recipe.make(&self.found, to, downloads, &fits, &self.line.teller())?;
+        self.recipe.make(&self.found, to, downloads, &fits, &self.tell)?;
         Ok(Some(self.found.digest.clone()))
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! The folder may be shared by hosts, so there is one writer at a time, and what is published never changes: services run from it.
 
-mod line;
 mod maker;
 mod pull;
+mod registries;
 mod sweep;
 
 use std::os::unix::fs::MetadataExt;

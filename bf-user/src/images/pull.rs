@@ -1,16 +1,19 @@
 //! An image of a registry becomes one of the user's own, unless it is there.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use bf_core::image::store::{self, Pulled, Wanted, sif_path};
 use bf_core::image::{self, Digest, Reference};
+use bf_core::progress::Display;
 use bf_core::publish::{Publisher, clear_link};
 use bf_core::report::{Exit, Failure};
+use bf_core::settings::Settings;
 use bf_core::site::{Layout, Locked, LockedImage, Part};
 use serde::Serialize;
 
-use super::line::Line;
 use super::maker::Maker;
+use super::registries::registry;
 use super::{How, change, own, sweep};
 use crate::printer::Printer;
 
@@ -42,14 +45,15 @@ pub(crate) struct Fetched {
     pub(crate) size_bytes: Option<u64>,
 }
 
-/// Fetches an image into `home_dir`. With `force` also one that is there.
+/// Fetches an image into the user's folder. With `force` also one that is there.
 pub(crate) fn pull(
-    home_dir: &Path,
+    settings: &Settings,
     reference: &Reference,
     how: &How,
     (force, dry_run): (bool, bool),
     printer: Printer,
 ) -> Result<Fetched, Failure> {
+    let home_dir = settings.home_dir.as_path();
     if dry_run {
         let layout = own(home_dir)?;
         let locked = layout.as_ref().map_or_else(|| Ok(Locked::default()), Locked::load)?;
@@ -57,7 +61,8 @@ pub(crate) fn pull(
         if let Some(there) = there(&layout, &locked, reference, force)? {
             return Ok(there);
         }
-        let maker = Maker::find(reference, how, Line::new(printer, &name(reference)))?;
+        let display = display(reference, how, printer);
+        let maker = Maker::find(reference, how, registry(settings, reference, printer), &display)?;
         return Ok(Fetched {
             name: name(reference),
             reference: reference.clone(),
@@ -72,7 +77,16 @@ pub(crate) fn pull(
         if let Some(there) = there(publisher.layout(), locked, reference, force)? {
             return Ok(there);
         }
-        let image = fetch(publisher, locked, reference, how, force, printer)?;
+        let registry = registry(settings, reference, printer);
+        let display = display(reference, how, printer);
+        let image =
+            fetch(publisher, locked, reference, force, || Maker::find(reference, how, registry, &display));
+        match &image {
+            Ok(_) => display.finish(0),
+            Err(failure) => display.fail(0, &failure.message),
+        }
+        drop(display);
+        let image = image?;
         // The image is there all the same, and the next run looks again.
         if let Err(failure) = sweep(publisher, locked, home_dir) {
             printer.note(&format!("warning: what images had no name any more stays: {failure}"));
@@ -86,6 +100,14 @@ pub(crate) fn pull(
             size_bytes: Some(image.bytes),
         })
     })
+}
+
+/// What shows how far it is.
+fn display(reference: &Reference, how: &How, printer: Printer) -> Arc<Display> {
+    let display = how.progress.display(printer);
+    display.expect(1);
+    display.start(0, ("image", &name(reference)), None, "pulling");
+    display
 }
 
 /// What the image is called: as its file, without the ending.
@@ -140,13 +162,11 @@ fn fetch(
     publisher: &Publisher<'_>,
     locked: &mut Locked,
     reference: &Reference,
-    how: &How,
     force: bool,
-    printer: Printer,
+    find: impl FnOnce() -> Result<Maker, Failure>,
 ) -> Result<LockedImage, Failure> {
     let (name, layout) = (name(reference), publisher.layout());
-    let line = Line::new(printer, &name);
-    let maker = Maker::find(reference, how, line)?;
+    let maker = find()?;
     // A file of the right content whose link is gone is found to be whole when it is published.
     let is_whole = |own: &&LockedImage| {
         own.whole().is_some_and(|own| own.serves(reference))

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use bf_core::convert::Outline;
 use bf_core::image::Reference;
+use bf_core::progress::News;
 use bf_core::report::{Exit, Failure, human_bytes};
 use bf_core::service::{self, Engine};
 use bf_core::site::{DeclaredImage, Layout, Locked};
@@ -88,16 +89,13 @@ impl Pull {
         let display = context.printer.display();
         let action = Step::new(KIND, reference.to_string(), Change::Pull, "", Task::Keep).action;
         display.expect(1);
-        display.start(0, &action);
-        let tell = Tell {
-            say: &|text| display.say(0, text),
-            reach: &|bytes| display.reach(0, bytes),
-            total: &|bytes| display.total(0, bytes),
-        };
+        display.start(0, (action.kind, &action.name), action.bytes, action.change.name());
+        let news = |news: &News| display.tell(0, news);
+        let tell = Tell { say: &|text| news(&News::Says(text.to_owned())), news: &news };
         let written = image::write_file(reference, &maker, output, (self.force, self.dry_run), &tell);
         match &written {
             Ok(_) => display.finish(0),
-            Err(failure) => display.fail(0, failure),
+            Err(failure) => display.fail(0, &failure.message),
         }
         drop(display);
         context.printer.print(&written?)?;

@@ -81,8 +81,8 @@ pub(super) fn run(args: &PullArgs, settings: &Settings, printer: Printer) -> Res
                 size_bytes: Some(sif.header.bytes),
             }
         } else {
-            let (home, how) = (&settings.home_dir, &args.how);
-            images::pull(home, &asked.reference, how, (args.force, args.dry_run), printer)?
+            let how = (args.force, args.dry_run);
+            images::pull(settings, &asked.reference, &args.how, how, printer)?
         });
     }
     printer.report(&Images { dry_run: args.dry_run, images })?;
