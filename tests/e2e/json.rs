@@ -44,6 +44,8 @@ fn every_command_of_bf_user_has_its_keys() {
         "where",
     ];
     has(&models["models"][0], &keys);
+    assert_eq!(models["models"][0]["context_length"], 8192, "{models}");
+    assert_eq!(models["models"][0]["memory"]["kv_cache_bytes_per_token"], 23_040, "{models}");
     assert_eq!(models["models"][0]["repo"], REPO);
     assert_eq!(models["models"][0]["format"], "gguf");
     json(&["tier", "ls"]);

@@ -13,16 +13,16 @@ pub use read::{Catalog, CatalogError};
 pub use write::{Written, write};
 
 /// The version of the tables, as SQLite's `user_version`.
-pub const VERSION: i64 = 1;
+pub const VERSION: i64 = 2;
 
-/// The tables. Paths are relative to the cache, sizes in bytes; limits of tiers in GB of 10^9 bytes.
+/// The tables. Paths are relative to the cache, sizes in bytes, `kv_cache` is the JSON of a [`KvCache`](crate::model::memory::KvCache); limits of tiers in GB of 10^9 bytes.
 const SCHEMA: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL) STRICT;
 CREATE TABLE images (name TEXT PRIMARY KEY NOT NULL, ref TEXT, digest TEXT, sif TEXT NOT NULL, sha256 TEXT NOT NULL,
     bytes INTEGER NOT NULL, compression TEXT NOT NULL) STRICT;
 CREATE TABLE models (repo TEXT NOT NULL, revision TEXT NOT NULL, path TEXT NOT NULL, size_bytes INTEGER, format TEXT NOT NULL,
     parameters INTEGER, dtype TEXT, task TEXT, license TEXT, \"where\" TEXT NOT NULL, \"group\" TEXT,
-    PRIMARY KEY (repo, revision)) STRICT;
+    context_length INTEGER, kv_cache TEXT, PRIMARY KEY (repo, revision)) STRICT;
 CREATE TABLE files (repo TEXT NOT NULL, revision TEXT NOT NULL, path TEXT NOT NULL, sha256 TEXT NOT NULL, bytes INTEGER NOT NULL,
     PRIMARY KEY (repo, revision, path)) STRICT;
 CREATE TABLE tiers (partition TEXT, \"default\" INTEGER NOT NULL, position INTEGER NOT NULL, name TEXT NOT NULL,

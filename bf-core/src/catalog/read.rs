@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::{SCHEMA, VERSION, content};
 use crate::bounded::{self, Links};
+use crate::model::memory::Unknown;
 use crate::model::{Location, Memory, ModelInfo};
 use crate::site::{Layout, trusted};
 
@@ -119,8 +120,8 @@ impl Catalog {
 
     /// All models, as [`crate::model::list`] gives them, without what is not shown.
     pub fn models(&self) -> Result<Vec<ModelInfo>, CatalogError> {
-        let sql = "SELECT repo, revision, path, size_bytes, format, parameters, dtype, task, license, \"group\" \
-            FROM models ORDER BY rowid";
+        let sql = "SELECT repo, revision, path, size_bytes, format, parameters, dtype, task, license, \"group\", \
+            context_length, kv_cache FROM models ORDER BY rowid";
         let mut statement = self.connection.prepare(sql)?;
         let mut rows = statement.query_map([], |row| self.model(row))?;
         let models = rows.by_ref().take(MAX_MODELS).collect::<Result<_, _>>()?;
@@ -132,11 +133,14 @@ impl Catalog {
 
     fn model(&self, row: &Row<'_>) -> rusqlite::Result<ModelInfo> {
         let path: String = row.get(2)?;
+        let size_bytes = unsigned(row, 3)?;
+        let kv_cache: Option<String> = row.get(11)?;
+        let kv_cache = kv_cache.and_then(|text| serde_json::from_str(&text).ok());
         Ok(ModelInfo {
             repo: parsed(0, &row.get::<_, String>(0)?)?,
             revision: row.get(1)?,
             path: self.layout.root().join(PathBuf::from(path)),
-            size_bytes: unsigned(row, 3)?,
+            size_bytes,
             format: parsed(4, &row.get::<_, String>(4)?)?,
             parameters: unsigned(row, 5)?,
             dtype: row.get(6)?,
@@ -147,8 +151,11 @@ impl Catalog {
             weights: Vec::new(),
             alternatives: Vec::new(),
             architecture: None,
-            context_length: None,
-            memory: Memory::default(),
+            context_length: unsigned(row, 10)?,
+            memory: Memory {
+                weights_bytes: size_bytes,
+                kv_cache: kv_cache.ok_or_else(|| Unknown("the catalogue does not say it".into())),
+            },
         })
     }
 }

@@ -18,8 +18,20 @@ fn gguf_model(models: &std::path::Path, name: &str) {
     fs_err::create_dir_all(folder.join("snapshots").join(commit)).unwrap();
     fs_err::create_dir_all(folder.join("refs")).unwrap();
     fs_err::write(folder.join("refs/main"), commit).unwrap();
-    let bytes =
-        Gguf::new().text("general.architecture", "llama").tensor("token_embd.weight", &[32, 2], 0).bytes();
+    let mut gguf = Gguf::new().text("general.architecture", "llama").tensor("token_embd.weight", &[32, 2], 0);
+    // Of one of them it is known what it needs.
+    if name.ends_with("one") {
+        for (key, value) in [
+            ("block_count", 30),
+            ("context_length", 8192),
+            ("embedding_length", 576),
+            ("attention.head_count", 9),
+            ("attention.head_count_kv", 3),
+        ] {
+            gguf = gguf.number(&format!("llama.{key}"), value);
+        }
+    }
+    let bytes = gguf.bytes();
     fs_err::write(folder.join("snapshots").join(commit).join("model.gguf"), bytes).unwrap();
 }
 
@@ -53,6 +65,9 @@ fn it_says_what_the_folders_say_until_they_change() {
         catalog.models().unwrap().iter().map(|model| serde_json::to_value(model).unwrap()).collect();
     assert_eq!(models, listed(&layout));
     assert_eq!(models.len(), 2);
+    assert_eq!((&models[0]["context_length"], &models[1]["context_length"]), (&8192.into(), &().into()));
+    let per_token = |model: usize| &models[model]["memory"]["kv_cache_bytes_per_token"];
+    assert_eq!((per_token(0), per_token(1)), (&23_040.into(), &().into()));
     assert_eq!(fs_err::read_link(layout.catalog()).unwrap().to_str(), Some(".catalog/1.db"));
 
     gguf_model(&layout.models(), "org/three");

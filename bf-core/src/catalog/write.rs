@@ -119,8 +119,10 @@ fn rows(to: &Connection, layout: &Layout, content: &Content) -> rusqlite::Result
             own.compression
         ])?;
     }
-    let mut model = to.prepare("INSERT OR IGNORE INTO models VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
+    let mut model =
+        to.prepare("INSERT OR IGNORE INTO models VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
     for own in &content.models {
+        let kv_cache = own.memory.kv_cache.as_ref().ok().map(|cache| serde_json::json!(cache).to_string());
         model.execute(params![
             own.repo.to_string(),
             own.revision,
@@ -133,6 +135,8 @@ fn rows(to: &Connection, layout: &Layout, content: &Content) -> rusqlite::Result
             own.license,
             own.location.name(),
             own.group,
+            own.context_length.map(signed),
+            kv_cache,
         ])?;
     }
     let mut file = to.prepare("INSERT OR IGNORE INTO files VALUES (?, ?, ?, ?, ?)")?;

@@ -50,10 +50,8 @@ pub struct ModelInfo {
     #[serde(skip)]
     pub architecture: Option<String>,
     /// The longest context, in tokens.
-    #[serde(skip)]
     pub context_length: Option<u64>,
     /// What it needs of a GPU.
-    #[serde(skip)]
     pub memory: Memory,
 }
 

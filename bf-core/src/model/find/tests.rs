@@ -50,7 +50,8 @@ fn a_model_serialises_as_model_ls_shows_it() {
     let expected = serde_json::json!({"models": [{
         "repo": "org/m", "revision": A, "path": cache.path(&format!("{M}/snapshots/{A}")), "size_bytes": weights().len(),
         "format": "safetensors", "parameters": 35, "dtype": "BF16", "task": "text-generation", "license": "mit",
-        "where": "home", "group": null,
+        "where": "home", "group": null, "context_length": 8192,
+        "memory": {"weights_bytes": weights().len(), "kv_cache_bytes_per_token": null},
     }]});
     assert_eq!(json, expected);
 }

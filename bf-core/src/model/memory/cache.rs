@@ -1,6 +1,6 @@
 //! The keys and values that a model keeps, by kind of layer.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Unknown, VALUE_BYTES};
 
@@ -11,7 +11,7 @@ pub(super) const MAX_LAYERS: u64 = 10_000;
 pub(super) const MAX_FACTOR: u64 = 1_000_000;
 
 /// Layers that keep the same for each token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layers {
     /// How many there are.
     pub layers: u64,
@@ -22,7 +22,7 @@ pub struct Layers {
 }
 
 /// What all layers keep.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KvCache {
     /// The layers that keep something of each token, each kind once.
     pub layers: Vec<Layers>,

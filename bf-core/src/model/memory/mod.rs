@@ -20,7 +20,7 @@ mod from_gguf;
 #[cfg(test)]
 mod tests;
 
-use serde::Serialize;
+use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 pub use self::cache::{KvCache, Layers};
 pub(super) use self::from_config::of_config;
@@ -36,7 +36,7 @@ pub const FIXED_OVERHEAD: u64 = 1_000_000_000;
 pub const FREE_PART: u64 = 10;
 
 /// Why something is not known, in words without a full stop.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, thiserror::Error)]
 #[error("{0}")]
 pub struct Unknown(pub String);
 
@@ -56,7 +56,7 @@ pub struct Memory {
 }
 
 /// What a model needs for so many tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct GpuMemory {
     /// Tokens of each sequence.
     pub context: u64,
@@ -88,6 +88,17 @@ impl Memory {
         let overhead_bytes = (used / (FREE_PART - 1)).checked_add(FIXED_OVERHEAD).ok_or_else(huge)?;
         let total_bytes = used.checked_add(overhead_bytes).ok_or_else(huge)?;
         Ok(GpuMemory { context, sequences, weights_bytes, kv_cache_bytes, overhead_bytes, total_bytes })
+    }
+}
+
+impl Serialize for Memory {
+    /// What does not depend on a context: null where it is not known.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut memory = serializer.serialize_struct("Memory", 2)?;
+        memory.serialize_field("weights_bytes", &self.weights_bytes)?;
+        let per_token = self.kv_cache.as_ref().ok().map(KvCache::bytes_per_token);
+        memory.serialize_field("kv_cache_bytes_per_token", &per_token)?;
+        memory.end()
     }
 }
 
