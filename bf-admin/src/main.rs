@@ -14,6 +14,7 @@ mod plan;
 mod present;
 mod printer;
 mod progress;
+mod retained;
 mod session;
 mod several;
 mod space;

@@ -104,11 +104,12 @@ fn file(path: &Path) -> Result<File, Failure> {
 }
 
 /// Keys at the top that only a site.yaml has.
-const SITE_ONLY: [&str; 11] = [
+const SITE_ONLY: [&str; 12] = [
     "schema",
     "cache_dir",
     "engines",
     "images",
+    "registries",
     "slurm",
     "runtime",
     "network",

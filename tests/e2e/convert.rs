@@ -301,6 +301,24 @@ fn layouts_and_archives_are_imported_as_they_are() {
         let verify = ["image", "verify", "--full", "--json", "--cache-dir"];
         let report = site.admin(verify).args([site.cache()]).code(0).json();
         assert_eq!(report["images"][0]["compression"], "gzip:7", "{report}");
+        // The same again is no other content. What is damaged is made again, without being told to.
+        let again = |change: &str| {
+            let import = site.admin(words).args([site.cache(), &place.path().join(name)]);
+            let report = import.args(["--json"]).code(0).json();
+            assert_eq!(report["actions"][0]["action"], change, "{name}: {report}");
+        };
+        again("keep");
+        if name == "docker-archive.tar" {
+            // Without a manifest only the file itself says what it was made of.
+            continue;
+        }
+        let stored = fs_err::canonicalize(sif).unwrap();
+        let bytes = fs_err::metadata(&stored).unwrap().len();
+        let file = fs_err::OpenOptions::new().write(true).truncate(true).open(&stored).unwrap();
+        file.set_len(bytes).unwrap();
+        again("import");
+        site.admin(["status", "--full", "--cache-dir"]).args([site.cache()]).code(0);
+        again("keep");
     }
 }
 

@@ -170,6 +170,22 @@ struct Found {
     remark: String,
 }
 
+/// What is wrong with an image's file in the store, as far as its header and its record tell: what costs a few reads.
+pub(crate) fn fault(layout: &Layout, own: &LockedImage) -> Option<String> {
+    match of_file(&layout.image_store().join(own.store_name()), own, false) {
+        Ok(found) => found.fault.map(|(_, why)| why),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+/// The digest of the configuration that an image's file in the store was made of, by its own record. It has the digests of all that was
+/// unpacked, so that images of the same one are the same.
+pub(crate) fn made_of(layout: &Layout, own: &LockedImage) -> Option<Digest> {
+    let path = layout.image_store().join(own.store_name());
+    let file = bf_core::bounded::open(&path, bf_core::bounded::Links::Refuse).ok()?;
+    sif::provenance_of(file.file()).ok().map(|record| record.config)
+}
+
 fn of_file(path: &Path, own: &LockedImage, full: bool) -> Result<Found, SifError> {
     // Refuses what is no file, and what no runtime would mount.
     read(path).map_err(|error| SifError::Io(std::io::Error::other(error.to_string())))?;
@@ -204,7 +220,9 @@ fn differs(record: &Provenance, own: &LockedImage) -> Option<String> {
         let of = of.map_or("nothing that has a digest", |of| of.short());
         return Some(format!("its record says that it was made of {of} instead of {}", digest.short()));
     }
-    if record.compression != own.compression {
+    // A lock of before there were levels in it says the method alone.
+    if record.compression != own.compression && record.compression.split(':').next() != Some(&own.compression)
+    {
         let (is, was) = (&record.compression, &own.compression);
         return Some(format!("its record says that it is compressed with {is} instead of {was}"));
     }

@@ -40,8 +40,9 @@ pub(super) fn step(name: &str, facts: &ImageFacts, update: bool) -> Step {
 }
 
 fn kept(facts: &ImageFacts) -> String {
-    let pinned = |own: &LockedImage| if own.digest.is_some() { ", pinned" } else { "" };
-    facts.own.as_ref().map(|(_, own)| format!("{}{}", own.digest12(), pinned(own))).unwrap_or_default()
+    let is_pinned = facts.wanted.as_ref().is_ok_and(|wanted| wanted.digest().is_some());
+    let pinned = if is_pinned { ", pinned" } else { "" };
+    facts.own.as_ref().map(|(_, own)| format!("{}{pinned}", own.digest12())).unwrap_or_default()
 }
 
 /// The entry of an image that is there, as it is asked for now.

@@ -18,6 +18,8 @@ use crate::several::at_once;
 const AT_ONCE: usize = 8;
 /// The last line of a try that came to nothing, and the exit code behind it.
 const FAILED: &str = "blackfish-probe: failed ";
+/// The line of a module that cannot be loaded, and its name behind it.
+const MODULE: &str = "blackfish-probe: module ";
 /// The line with the runtime's version.
 const VERSION: &str = "blackfish-probe: version ";
 
@@ -63,6 +65,8 @@ enum Ended {
     NotMounted(String),
     /// There is none.
     NoRuntime,
+    /// This module of `runtime.modules` cannot be loaded.
+    NoModule(String),
 }
 
 impl Nodes<'_> {
@@ -83,8 +87,11 @@ impl Nodes<'_> {
                     let version = said.lines().find_map(|line| line.strip_prefix(VERSION));
                     let version = version.map(last);
                     let ended = ended(trial, &said);
-                    let mounted = ended == Ended::Mounted;
-                    found.tried.push(TriedPartition { name: name.clone(), mounted, seen_at: host::now() });
+                    // Where nothing could be tried, what was known before stays.
+                    if matches!(ended, Ended::Mounted | Ended::NotMounted(_)) {
+                        let mounted = ended == Ended::Mounted;
+                        found.tried.push(TriedPartition { name: name.clone(), mounted, seen_at: host::now() });
+                    }
                     found.runtime = found.runtime.take().or_else(|| version.clone());
                     let version = version.unwrap_or_default();
                     match ended {
@@ -92,6 +99,12 @@ impl Nodes<'_> {
                         Ended::NotMounted(why) => {
                             Check::new(what, State::Warn, format!("it does not run with {version}: {why}"))
                                 .with_hint(MOUNT_HINT)
+                        }
+                        Ended::NoModule(module) => {
+                            let detail = format!("the module {module} cannot be loaded");
+                            Check::new(what, State::Fail, detail).with_hint(
+                                "`runtime.modules` of site.yaml names it: install it on the nodes, or correct the name",
+                            )
                         }
                         Ended::NoRuntime => {
                             let detail = format!("{} is not there", program.display());
@@ -114,12 +127,11 @@ impl Nodes<'_> {
 
     fn words(&self, trial: &Trial, program: &Path) -> Vec<OsString> {
         let modules = &self.runtime.modules;
-        let load = if modules.is_empty() {
-            String::new()
-        } else {
-            // Their names hold nothing that a shell would read otherwise.
-            format!("module load {} >/dev/null 2>&1\n", modules.join(" "))
+        // Their names hold nothing that a shell would read otherwise.
+        let load = |module: &String| {
+            format!("module load {module} >/dev/null 2>&1 || {{ echo '{MODULE}{module}'; exit 0; }}\n")
         };
+        let load: String = modules.iter().map(load).collect();
         let find = if self.runtime.apptainer.is_some() {
             ""
         } else {
@@ -141,6 +153,9 @@ fn ended(trial: &Trial, said: &str) -> Ended {
     if trial.is_text(said) {
         return Ended::Mounted;
     }
+    if let Some(module) = said.lines().find_map(|line| line.strip_prefix(MODULE)) {
+        return Ended::NoModule(last(module));
+    }
     if said.lines().any(|line| line == format!("{FAILED}127")) && !said.contains(VERSION) {
         return Ended::NoRuntime;
     }
@@ -158,6 +173,10 @@ mod tests {
 
     /// Runs the words of a try on this machine, with a runtime that does this.
     fn tried(script: Option<&str>) -> Ended {
+        tried_with(script, &[])
+    }
+
+    fn tried_with(script: Option<&str>, modules: &[&str]) -> Ended {
         let dir = tempfile::tempdir().unwrap();
         let trial = Trial::write(&dir.path().join("probe.sif")).unwrap();
         let program = dir.path().join("runtime");
@@ -172,12 +191,22 @@ mod tests {
         let sbatch = "printf '#!/bin/sh\\n' >\"$1/sbatch\"; chmod 755 \"$1/sbatch\"";
         assert!(Command::new("sh").args(["-c", sbatch, "sh"]).arg(&bin).status().unwrap().success());
         let environment = Environment::of([("PATH".to_owned(), bin.to_str().unwrap().to_owned())]);
-        let runtime = RuntimeRules { apptainer: Some(program.clone()), ..RuntimeRules::default() };
+        let runtime = RuntimeRules {
+            apptainer: Some(program.clone()),
+            modules: modules.iter().map(ToString::to_string).collect(),
+            ..RuntimeRules::default()
+        };
         let nodes = Nodes { slurm: &Slurm::find(&environment).unwrap(), account: None, runtime: &runtime };
         let words = nodes.words(&trial, &program);
         let output = Command::new(&words[0]).args(&words[1..]).output().unwrap();
         assert!(output.status.success());
         ended(&trial, &String::from_utf8(output.stdout).unwrap())
+    }
+
+    #[test]
+    fn a_module_that_cannot_be_loaded_is_named() {
+        let missing = "blackfish-no-such-module/1.2";
+        assert_eq!(tried_with(Some("exit 0"), &[missing]), Ended::NoModule(missing.into()));
     }
 
     #[test]

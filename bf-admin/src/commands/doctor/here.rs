@@ -78,8 +78,20 @@ fn one(trial: &Trial, program: &Path) -> (bool, Check) {
 pub(super) fn last(said: &str) -> String {
     let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let lines = lines.get(lines.len().saturating_sub(3)..).unwrap_or_default().join("; ");
-    let plain: String = lines.chars().filter(|c| !c.is_control()).take(500).collect();
+    let plain: String = uncoloured(&lines).chars().filter(|c| !c.is_control()).take(500).collect();
     if plain.is_empty() { "it said nothing".into() } else { plain }
+}
+
+/// Without what sets colours (`ESC [ numbers m`), of which the printable part would stay.
+fn uncoloured(text: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("\x1b[") {
+        plain.push_str(before);
+        rest = after.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';');
+        rest = rest.strip_prefix('m').unwrap_or(rest);
+    }
+    plain + rest
 }
 
 /// A folder of its own for temporary files, removed when dropped.
@@ -107,7 +119,7 @@ mod tests {
 
     #[test]
     fn the_last_words_are_one_plain_line() {
-        assert_eq!(last("a\n\nb\x1b[0m\nc\nd \n"), "b[0m; c; d");
+        assert_eq!(last("a\n\nb\x1b[0m\nc\nd \n"), "b; c; d");
         assert_eq!(last("\n"), "it said nothing");
     }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use bf_core::bounded::{self, Links};
 use bf_core::digest;
 use bf_core::image::Reference;
-use bf_core::oci::LocalSource;
+use bf_core::oci::{LocalSource, Platform, Source as _};
 use bf_core::report::{Exit, Failure};
 use bf_core::service;
 use bf_core::site::{Layout, Locked, LockedImage, is_image_name};
@@ -67,7 +67,7 @@ impl Import {
     /// Makes a SIF of an image that is none yet.
     fn convert(&self, context: &Context, layout: &Layout, locked: &Locked) -> Result<Step, Failure> {
         // What it is shows before anything is written.
-        LocalSource::open(&self.path, self.image.as_deref())?;
+        let found = LocalSource::open(&self.path, self.image.as_deref())?.image(&Platform::of_host())?;
         let stem =
             self.path.file_name().and_then(|name| name.to_str()).map(|name| name.trim_end_matches(".tar"));
         let named = self.name.as_deref().or(stem).filter(|name| is_image_name(name));
@@ -76,7 +76,21 @@ impl Import {
             Failure::new(Exit::Usage, "image_unnamed", message).with_hint("name it with --as NAME")
         })?;
         if let Some(own) = locked.images.get(name).filter(|_| !self.force) {
-            return Err(other_content(name, own));
+            let is_same = match &found.manifest_digest {
+                Some(digest) => own.digest.as_ref() == Some(digest),
+                // What `docker save` wrote may have none.
+                None => image::made_of(layout, own).as_ref() == Some(&found.manifest.config.digest),
+            };
+            if !is_same {
+                return Err(other_content(name, own));
+            }
+            let as_asked = self.compression.is_none_or(|asked| asked.to_string() == own.compression);
+            if as_asked
+                && image::locked_image(layout, own, Depth::Quick) == Disk::Whole
+                && image::fault(layout, own).is_none()
+            {
+                return Ok(Step::keep("image", name.to_owned(), "already there"));
+            }
         }
         let wanted = meant(layout, name);
         let unnamed = || format!("localhost/{}", name.to_lowercase()).parse::<Reference>();

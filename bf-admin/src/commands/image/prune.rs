@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bf_core::image::{Reference, sif};
 use bf_core::publish::Publisher;
@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::cli::Context;
 use crate::in_use::{self, InUse};
 use crate::session::{self, Make};
-use crate::{locate, printer};
+use crate::{locate, printer, retained};
 
 /// Options of `image prune`.
 #[derive(Debug, Args)]
@@ -171,35 +171,27 @@ fn unnamed(layout: &Layout, locked: &Locked) -> Result<Vec<Old>, Failure> {
 /// Keeps what was replaced within the time of grace, and of each image as many as site.yaml says. A file is marked with the time
 /// when it lost its name ([`crate::apply::write_lock`]).
 fn keep_some(files: &mut [Old], locked: &Locked, retention: Retention, now: SystemTime) {
-    const DAY: u64 = 24 * 60 * 60;
     let mut by_age: Vec<&mut Old> = files.iter_mut().collect();
     by_age.sort_by_key(|old| std::cmp::Reverse(old.retired));
     let present =
         |reference: &Reference| locked.images.values().any(|own| own.reference.as_ref() == Some(reference));
     let mut kept: BTreeMap<Reference, u32> = BTreeMap::new();
     for old in by_age {
-        let age = now.duration_since(old.retired).unwrap_or_default();
-        let grace = Duration::from_secs(u64::from(retention.grace_days) * DAY);
         // Of an image that has no name at all any more nothing is kept for going back.
         let spare = old.reference.as_ref().filter(|reference| present(reference)).is_some_and(|reference| {
             let kept = kept.entry(reference.clone()).or_insert(1);
             *kept += 1;
             *kept <= retention.keep_images
         });
-        let left = grace.checked_sub(age).filter(|left| !left.is_zero());
-        old.kept = if let Some(left) = left {
-            let days = left.as_secs().div_ceil(DAY);
-            Some(format!("replaced a short time ago, {days} days more"))
-        } else if spare {
-            Some(format!("one of {} that are kept", retention.keep_images))
-        } else {
-            None
-        };
+        let spare = spare.then_some((retention.keep_images, "keep_images"));
+        old.kept = retained::why(old.retired, now, retention.grace_days, spare);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn old(file: &str, reference: Option<&str>, days: u64, now: SystemTime) -> Old {
@@ -242,10 +234,10 @@ mod tests {
             kept,
             [
                 ("oldest", None),
-                ("old", Some("one of 2 that are kept")),
+                ("old", Some("one of the 2 that `retention.keep_images` keeps")),
                 ("gone", None),
                 ("nobody", None),
-                ("young", Some("replaced a short time ago, 11 days more")),
+                ("young", Some("needed until lately, kept for 11 more days (`retention.grace_days`)")),
             ]
         );
     }

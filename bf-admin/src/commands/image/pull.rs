@@ -1,13 +1,15 @@
 //! `image pull`: an image of a registry becomes one of the cache. Writes site.lock, never site.yaml.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use bf_core::convert::Outline;
-use bf_core::image::Reference;
+use bf_core::image::{ImageError, Reference};
 use bf_core::progress::News;
 use bf_core::report::{Exit, Failure, human_bytes};
 use bf_core::service::{self, Engine};
 use bf_core::site::{DeclaredImage, Layout, Locked};
+use bf_core::spec::parse::closest;
 use bf_core::squashfs::Compression;
 use clap::Args;
 
@@ -58,15 +60,16 @@ impl Pull {
         }
         if let (Some(output), [text]) = (&self.output, self.references.as_slice()) {
             let engines = service::engines(None)?;
-            return self.write(context, &wanted(&engines, text)?, output);
+            return self.write(context, &wanted(&engines, &BTreeMap::new(), text)?.0, output);
         }
         let layout = locate::cache(context)?;
         let engines = service::engines(Some(&layout))?;
-        let references = self.references.iter().map(|text| wanted(&engines, text));
-        let references = references.collect::<Result<Vec<Reference>, Failure>>()?;
+        let declared = locate::declared_in(&layout)?.map(|declared| declared.images).unwrap_or_default();
+        let references = self.references.iter().map(|text| wanted(&engines, &declared, text));
+        let references = references.collect::<Result<Vec<(Reference, DeclaredImage)>, Failure>>()?;
         let place = place(context, &layout)?;
         single::run_all(context, &layout, self.dry_run, |locked| {
-            let steps = references.iter().map(|reference| self.step(&place, &layout, reference, locked));
+            let steps = references.iter().map(|wanted| self.step(&place, &layout, wanted, locked));
             let mut steps = steps.collect::<Result<Vec<Step>, Failure>>()?;
             self.note(&place, &mut steps);
             Ok(steps)
@@ -106,7 +109,7 @@ impl Pull {
         &self,
         place: &Place<'_>,
         layout: &Layout,
-        reference: &Reference,
+        (reference, declared): &(Reference, DeclaredImage),
         locked: &Locked,
     ) -> Result<Step, Failure> {
         let file = reference.sif_name();
@@ -115,6 +118,11 @@ impl Pull {
         let name = choose(locked, self.name.as_deref(), &sif, reference, default)?;
         let own = locked.images.get(&name).filter(|own| own.whole().is_some_and(|own| own.serves(reference)));
         let disk = own.map_or(Disk::Absent, |own| image::locked_image(layout, own, Depth::Quick));
+        let disk = match own.filter(|_| matches!(disk, Disk::Whole | Disk::Drifted(_))) {
+            // A file of the right length may be another all the same.
+            Some(own) => image::fault(layout, own).map_or(disk, Disk::Damaged),
+            None => disk,
+        };
         match (own, &disk) {
             (Some(own), Disk::Whole) if !self.force && own.sif == sif => {
                 let detail = format!("{} is there already; --force fetches it again", own.digest12());
@@ -131,7 +139,8 @@ impl Pull {
         }
         image::way(layout, &sif)?;
         own.map_or(Ok(()), |own| image::store_way(layout, own))?;
-        let maker = Maker::of(&self.how, self.compression, place, reference)?;
+        let compression = self.compression.or(declared.compression);
+        let maker = Maker::of(&self.how, compression, place, reference)?;
         let mut why = match &disk {
             Disk::Damaged(why) => format!(": {why}"),
             _ => String::new(),
@@ -183,12 +192,36 @@ fn outlined(outline: &Outline, compression: &str) -> String {
     format!(": {digest}, {layers} layer{plural}, {fetch} to fetch{there}, {compression}")
 }
 
-/// What somebody means by a word: the engine of that name, or that and `-gpu`, else a reference.
-fn wanted(engines: &[Engine], text: &str) -> Result<Reference, Failure> {
-    if !text.contains(['/', ':', '@'])
-        && let Ok(reference) = image::reference(engines, text, &DeclaredImage::default())
-    {
-        return Ok(reference);
+/// What somebody means by a word: the image of that name in site.yaml, that of the engine of that name (or of that and `-gpu`), else a
+/// reference. What site.yaml says of it comes along.
+fn wanted(
+    engines: &[Engine],
+    declared: &BTreeMap<String, DeclaredImage>,
+    text: &str,
+) -> Result<(Reference, DeclaredImage), Failure> {
+    if text.contains(['/', ':', '@']) {
+        let reference = text.parse::<Reference>().map_err(usage)?;
+        return Ok((reference, DeclaredImage::default()));
     }
-    text.parse::<Reference>().map_err(|error| Failure { exit: Exit::Usage, ..error.into() })
+    let own = declared.get(text).cloned().unwrap_or_default();
+    match image::reference(engines, text, &own) {
+        Ok(reference) => Ok((reference, own)),
+        Err(failure) if declared.contains_key(text) => Err(failure),
+        Err(_) => {
+            let engines = engines.iter().filter(|engine| engine.image.is_some()).map(|engine| &engine.id);
+            let names: BTreeSet<&str> = engines.chain(declared.keys()).map(String::as_str).collect();
+            // `ubuntu` is a reference as well; only what is nearly a name is taken for one.
+            if let Some(near) = closest(text, names.iter().copied()) {
+                let message = format!("no engine and no image of site.yaml is called {text}");
+                return Err(Failure::new(Exit::Usage, "image_unknown", message).with_hint(format!(
+                    "did you mean {near}? An image of Docker Hub of that name is docker.io/library/{text}"
+                )));
+            }
+            Ok((text.parse::<Reference>().map_err(usage)?, own))
+        }
+    }
+}
+
+fn usage(error: ImageError) -> Failure {
+    Failure { exit: Exit::Usage, ..error.into() }
 }

@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bf_core::model::store::{self, UnusedSnapshot};
 use bf_core::model::{Location, ModelId, Root, cache};
@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::cli::Context;
 use crate::in_use::{self, InUse};
 use crate::session::{self, Make};
-use crate::{image, locate, printer};
+use crate::{image, locate, printer, retained};
 
 /// Options of `model prune`.
 #[derive(Debug, Args)]
@@ -244,26 +244,18 @@ fn folders(folder: &std::path::Path) -> io::Result<Vec<PathBuf>> {
 /// Keeps what was replaced or left within the time of grace, of each model as many revisions as site.yaml says, and models of others. A
 /// revision is marked with the time when site.lock named it no more.
 fn keep_some(items: &mut [Old], retention: Retention, now: SystemTime) {
-    const DAY: u64 = 24 * 60 * 60;
-    let grace = Duration::from_secs(u64::from(retention.grace_days) * DAY);
     let mut kept: std::collections::BTreeMap<ModelId, u32> = std::collections::BTreeMap::new();
     // The newest of a model come first.
     for old in items {
-        let age = now.duration_since(old.since).unwrap_or_default();
-        let left = grace.checked_sub(age).filter(|left| !left.is_zero());
         let spare = old.repo.as_ref().filter(|_| old.kind == Kind::Revision).is_some_and(|repo| {
             let kept = kept.entry(repo.clone()).or_insert(1);
             *kept += 1;
             *kept <= retention.keep_revisions
         });
-        old.kept = match left {
-            _ if old.kind == Kind::Model => Some("not in site.lock; --all removes it".to_owned()),
-            Some(left) => {
-                let days = left.as_secs().div_ceil(DAY);
-                Some(format!("replaced or left a short time ago, {days} days more"))
-            }
-            None if spare => Some(format!("one of {} that are kept", retention.keep_revisions)),
-            None => None,
+        let spare = spare.then_some((retention.keep_revisions, "keep_revisions"));
+        old.kept = match old.kind {
+            Kind::Model => Some("not in site.lock; --all removes it".to_owned()),
+            _ => retained::why(old.since, now, retention.grace_days, spare),
         };
     }
 }
@@ -282,6 +274,8 @@ fn remove(publisher: &Publisher<'_>, locked: &Locked, old: &Old) -> Result<(), F
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn old(kind: Kind, name: &str, days: u64, now: SystemTime) -> Old {
@@ -308,16 +302,16 @@ mod tests {
         assert_eq!(
             kept,
             [
-                ("young", Some("replaced or left a short time ago, 11 days more")),
+                ("young", Some("needed until lately, kept for 11 more days (`retention.grace_days`)")),
                 ("old", None),
                 ("blob", None),
-                ("fresh", Some("replaced or left a short time ago, 13 days more")),
+                ("fresh", Some("needed until lately, kept for 13 more days (`retention.grace_days`)")),
                 ("download", None),
                 ("other", Some("not in site.lock; --all removes it")),
             ]
         );
         let mut only = vec![old(Kind::Revision, "old", 30, now)];
         keep_some(&mut only, Retention { keep_revisions: 2, ..Retention::default() }, now);
-        assert_eq!(only[0].kept.as_deref(), Some("one of 2 that are kept"));
+        assert_eq!(only[0].kept.as_deref(), Some("one of the 2 that `retention.keep_revisions` keeps"));
     }
 }

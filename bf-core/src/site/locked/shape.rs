@@ -38,7 +38,7 @@ static IMAGE: Map = open(
         Key::new("sif", Shape::Text, "The link that users open, relative to the cache").required(),
         Key::new("sha256", Shape::Text, "Of the file behind it, 64 hex digits").required(),
         Key::new("bytes", Shape::Bytes, "Its length").required(),
-        Key::new("compression", Shape::Text, "How its root filesystem is compressed, as `zstd:6`").required(),
+        Key::new("compression", Shape::Text, "How its root filesystem is compressed, as `zstd:8`").required(),
         Key::new("partition_sha256", Shape::Text, "Of its root filesystem alone"),
         Key::new("metadata_sha256", Shape::Text, "Of all the rest, as it was before it was signed"),
     ],
