@@ -46,6 +46,15 @@ impl Stand {
         let [image] = report["images"].as_array().unwrap().as_slice() else { panic!("{report}") };
         image.clone()
     }
+
+    /// Does what `image verify` advises; then everything is as it was.
+    #[track_caller]
+    fn mended(&self) {
+        let image = self.verified(&["--full"], 2);
+        let hint = image["hint"].as_str().unwrap();
+        self.site.admin(hint.split(' ').skip(1)).code(0);
+        assert_eq!(self.verified(&["--full"], 0)["hint"], Value::Null);
+    }
 }
 
 #[test]
@@ -81,6 +90,38 @@ fn an_image_is_whole_until_a_byte_of_it_changes() {
     assert_eq!(stand.verified(&["--full", "--online"], 0)["state"], "ok");
     fs_err::remove_file(cache.join("images/small_1.sif")).unwrap();
     assert_eq!(stand.verified(&[], 2)["state"], "drifted");
+    stand.mended();
+}
+
+/// Changes one byte of the root filesystem of `images/small_1.sif`: the last large thing of the file.
+fn flip(site: &Site) {
+    let store = fs_err::canonicalize(site.cache().join("images/small_1.sif")).unwrap();
+    let whole = fs_err::read(&store).unwrap();
+    let at = whole.windows(4).position(|four| four == b"hsqs").unwrap() + 200;
+    let file = fs_err::OpenOptions::new().write(true).open(&store).unwrap();
+    file.file().write_all_at(&[whole[at] ^ 1], at as u64).unwrap();
+}
+
+#[test]
+fn the_hint_for_what_is_damaged_is_a_command_that_mends_it() {
+    let stand = or_skip!(Stand::new());
+    stand.site.admin(["setup"]).code(0);
+    flip(&stand.site);
+    stand.mended();
+    // Of one that nobody declares.
+    let site = &stand.site;
+    let reference = stand.registry.reference("org/small:1");
+    fs_err::remove_file(site.path().join("site.yaml")).unwrap();
+    fs_err::remove_file(site.cache().join("site.yaml")).unwrap();
+    site.admin(["image", "verify", "--full", "--cache-dir"]).args([site.cache()]).code(0);
+    flip(site);
+    let verify = ["image", "verify", "--full", "--json", "--cache-dir"];
+    let report = site.admin(verify).args([site.cache()]).code(2).json();
+    let hint = report["images"][0]["hint"].as_str().unwrap();
+    assert_eq!(hint, format!("bf-admin image pull {reference} --as mine --force"));
+    let words = hint.split(' ').skip(1).chain(["--no-https", "--cache-dir"]);
+    site.admin(words).args([site.cache()]).code(0);
+    site.admin(verify).args([site.cache()]).code(0);
 }
 
 #[test]
@@ -93,7 +134,7 @@ fn a_tag_that_moved_and_a_registry_that_is_away_are_told() {
     assert_eq!(image["state"], "outdated", "{image}");
     assert!(image["newer"].as_str().unwrap().starts_with("sha256:"), "{image}");
     assert_ne!(image["newer"], image["digest"]);
-    stand.site.admin(["setup", "--update", "mine"]).code(0);
+    stand.site.admin(image["hint"].as_str().unwrap().split(' ').skip(1)).code(0);
     assert_eq!(stand.verified(&["--online", "--full"], 0)["state"], "ok");
 
     let Stand { registry, site, .. } = stand;

@@ -51,6 +51,8 @@ pub(crate) struct Verified {
     pub(crate) signed: Option<bool>,
     /// What its tag stands for by now, if that is something else.
     pub(crate) newer: Option<Digest>,
+    /// The command that makes it right; nothing where nothing is wrong.
+    pub(crate) hint: Option<String>,
     /// Why the registry did not say it.
     #[serde(skip)]
     pub(crate) failure: Option<Failure>,
@@ -65,6 +67,8 @@ pub(crate) struct Closely<'a> {
     pub(crate) online: Option<&'a Place<'a>>,
     /// Whether site.yaml pins the image: then nothing is newer.
     pub(crate) pinned: bool,
+    /// Whether site.yaml declares the image.
+    pub(crate) declared: bool,
 }
 
 /// Looks at one image.
@@ -100,15 +104,31 @@ pub(crate) fn verify(layout: &Layout, name: &str, own: &LockedImage, closely: Cl
         bytes: own.bytes,
         signed,
         newer: None,
+        hint: None,
         failure: None,
     };
     if let Some(place) = closely.online {
         verified.ask(own, place, closely.pinned, imported);
     }
+    verified.hint = verified.mended_by(own, closely);
     verified
 }
 
 impl Verified {
+    /// The command that makes the image right.
+    fn mended_by(&self, own: &LockedImage, closely: Closely<'_>) -> Option<String> {
+        let name = &self.name;
+        let fetched = own.reference.as_ref().filter(|_| own.digest.is_some());
+        match (self.state, fetched) {
+            (State::Ok | State::Unknown, _) => None,
+            (State::Outdated, Some(_)) if closely.declared => Some(format!("bf-admin setup --update {name}")),
+            // What only a whole reading finds, only a whole reading mends.
+            (_, Some(_)) if closely.declared => Some("bf-admin setup --only images --full".to_owned()),
+            (_, Some(reference)) => Some(format!("bf-admin image pull {reference} --as {name} --force")),
+            (_, None) => Some(format!("bf-admin image import FILE --as {name} --force")),
+        }
+    }
+
     /// Asks the registry what the tag stands for. What is wrong with the file stays the state.
     fn ask(&mut self, own: &LockedImage, place: &Place<'_>, pinned: bool, imported: bool) {
         let answer = match (&own.reference, &own.digest) {
@@ -127,11 +147,7 @@ impl Verified {
             Ok((reference, digest)) => match find(reference, place) {
                 Ok(now) if now == *digest => (State::Ok, String::new()),
                 Ok(now) => {
-                    let detail = format!(
-                        "{reference} is {} by now; `bf-admin setup --update {}` or `image pull --force` fetches it",
-                        now.short(),
-                        self.name
-                    );
+                    let detail = format!("{reference} is {} by now", now.short());
                     self.newer = Some(now);
                     (State::Outdated, detail)
                 }

@@ -74,7 +74,7 @@ fn stray(name: String, path: PathBuf) -> Item {
 
 /// What is in the store and no entry of site.lock names: what updates left for jobs that run, or anything else.
 fn unused(items: &mut Vec<Item>, layout: &Layout, locked: &Locked) {
-    const DETAIL: &str = "not used by any image: may be removed when no job uses it";
+    const DETAIL: &str = "not used by any image: `bf-admin image prune` removes it when no job uses it";
     let store = layout.image_store();
     // What a link leads to is not ours to list; that it is one is told among the permissions.
     if !fs_err::symlink_metadata(&store).is_ok_and(|meta| meta.is_dir()) {

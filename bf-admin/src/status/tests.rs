@@ -287,7 +287,7 @@ fn what_no_image_uses_in_the_store_is_named_and_what_is_odd_there_has_the_right_
     let old = format!(".store/{}-gzip.sif", &old[..12]);
     let expected = ["image name_1 Unmanaged".to_owned(), format!("image {old} Unmanaged")];
     assert_eq!(off(&site, Depth::Full), expected);
-    assert!(item_of(&site, &old).detail.contains("may be removed when no job uses it"));
+    assert!(item_of(&site, &old).detail.contains("`bf-admin image prune` removes it"));
 
     // A folder where the file should be, and a link where the store should be: nothing is written over or through them.
     let stored = fs_err::canonicalize(site.layout.image_link("name_1.sif")).unwrap();

@@ -53,7 +53,10 @@ impl Report for Images {
                 image.detail.clone(),
             ]
         });
-        table(out, &["IMAGE", "STATE", "DIGEST", "COMPRESSION", "SIZE", "", "DETAIL"], rows)
+        table(out, &["IMAGE", "STATE", "DIGEST", "COMPRESSION", "SIZE", "", "DETAIL"], rows)?;
+        let mut hints: Vec<&String> = self.images.iter().filter_map(|image| image.hint.as_ref()).collect();
+        hints.dedup();
+        hints.into_iter().try_for_each(|hint| writeln!(out, "hint: `{hint}`"))
     }
 
     fn quiet(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -78,8 +81,7 @@ impl Verify {
         let layout = site::open(locate::cache(context)?.root())?;
         let locked = Locked::load(&layout)?;
         let images = self.chosen(&layout, &locked)?;
-        let declared = if self.online { locate::declared_in(&layout)? } else { None };
-        let pinned = declared.map(|declared| declared.images).unwrap_or_default();
+        let declared = locate::declared_in(&layout)?.map(|declared| declared.images).unwrap_or_default();
         let is_pinned = |image: &DeclaredImage| {
             image.digest.is_some()
                 || image.reference.as_ref().is_some_and(|reference| reference.digest().is_some())
@@ -91,15 +93,21 @@ impl Verify {
             host::be_nice();
         }
         let images = at_once(&images, processors().get(), |(name, own)| {
-            let pinned = pinned.get(*name).is_some_and(is_pinned);
-            let closely = Closely { full: self.full, online: place.as_ref(), pinned };
+            let pinned = declared.get(*name).is_some_and(is_pinned);
+            let declared = declared.contains_key(*name);
+            let closely = Closely { full: self.full, online: place.as_ref(), pinned, declared };
             image::verify(&layout, name, own, closely)
         });
         let exit = image::verify_exit(&images);
         let report = Images { ok: exit == Exit::Ok, images };
         context.printer.print(&report)?;
+        // Of a registry that is away it is enough to hear once.
+        let mut told: Vec<&Failure> = Vec::new();
         for failure in report.images.iter().filter_map(|image| image.failure.as_ref()) {
-            context.printer.partial_failure(failure);
+            if !told.contains(&failure) {
+                context.printer.partial_failure(failure);
+                told.push(failure);
+            }
         }
         Ok(exit)
     }
