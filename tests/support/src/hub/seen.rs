@@ -26,7 +26,6 @@ pub struct Seen {
     /// Status of the answer.
     pub status: u16,
     /// Bytes of the body that were handed to the system to be sent, so far. Of an answer that the client broke off, that is more than
-    /// it took by what lay in the buffers of the two sockets: some megabytes, but with a rate that the client keeps up with no more
-    /// than a block of 32 KiB.
+    /// it took by what lay in the buffers of the two sockets: some megabytes; with a rate, what it had not come to read.
     pub bytes: u64,
 }

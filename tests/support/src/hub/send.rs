@@ -2,7 +2,11 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recv};
 
 use super::wire::{Body, Reply};
 use crate::pace::Pace;
@@ -101,7 +105,11 @@ fn body(
                 if let Some(byte) = wrong.and_then(|wrong| buffer.get_mut(wrong)) {
                     *byte ^= 1;
                 }
-                pace.wait(buffer.len());
+                if limited {
+                    pace.wait(buffer.len());
+                    // What is sent to nobody would be counted.
+                    is_there(to)?;
+                }
                 to.write(&buffer)?
             }
         };
@@ -112,6 +120,15 @@ fn body(
         sent.fetch_add(passed as u64, SeqCst);
     }
     Ok(())
+}
+
+/// Whether somebody still holds the other end.
+fn is_there(to: &TcpStream) -> io::Result<()> {
+    match recv(to.as_raw_fd(), &mut [0], MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT) {
+        Ok(0) => Err(io::ErrorKind::BrokenPipe.into()),
+        Ok(_) | Err(Errno::EAGAIN) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 fn reason(status: u16) -> &'static str {

@@ -151,7 +151,8 @@ impl Hub {
         self.state().latency = time;
     }
 
-    /// So many bytes of bodies a second, of all connections together.
+    /// So many bytes of bodies a second, of all connections together, also of answers that have begun with a rate. With 0 they stand
+    /// still, so that a client can come to have all that was sent.
     pub fn rate(&self, bytes: Option<u64>) {
         self.shared.pace.set(bytes);
     }
@@ -206,6 +207,7 @@ impl Hub {
 impl Drop for Hub {
     fn drop(&mut self) {
         self.shared.ended.store(true, SeqCst);
+        self.shared.pace.set(None);
         for address in [self.address, self.cdn] {
             // It wakes up, and sees that it has ended.
             let _ = TcpStream::connect(address);
