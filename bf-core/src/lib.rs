@@ -3,6 +3,7 @@
 //! No command line parsing, no printing and no process exit: the library does the work and returns
 //! serialisable results ([`report`]); the binaries `bf-admin` and `bf-user` say them.
 
+pub mod acquire;
 pub mod apptainer;
 pub mod audit;
 pub mod bounded;

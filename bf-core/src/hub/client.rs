@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use super::call::Wanted;
 use super::error::Fault;
 use super::listing::{Described, Entry, Info};
-use super::{Event, HubError, Listing, Options};
+use super::{Event, HubError, Listing, Options, Progress};
 use crate::model::{ModelId, Revision};
 use crate::web::{Http, Retry, Setup, bearer};
 
@@ -42,6 +42,19 @@ impl Hub {
         })?;
         let authorization = options.token.as_ref().and_then(bearer);
         Ok(Self { http, options, host, authorization })
+    }
+
+    /// The same Hub and its connections, of which somebody else is told.
+    #[must_use]
+    pub fn telling(&self, progress: Progress) -> Self {
+        let mut told = self.part();
+        told.options.progress = progress;
+        told
+    }
+
+    /// How messages call it: `huggingface.co`.
+    pub fn host(&self) -> &str {
+        &self.host
     }
 
     /// The same Hub and its connections, for a part of the work that can be cancelled alone.

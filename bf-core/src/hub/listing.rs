@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::model::ModelId;
+use crate::report::is_unshown;
 
 /// The most files that a model may have.
 const MAX_FILES: usize = 100_000;
@@ -31,8 +32,10 @@ pub struct Listing {
     pub gated: bool,
     /// Whether only some may know of it.
     pub private: bool,
-    /// What it may be used for, as its card says: `apache-2.0`.
+    /// What it may be used for, as its card says: `apache-2.0`; of another one its name.
     pub license: Option<String>,
+    /// Where its card says that the licence is to be read: an address, or a file of the model.
+    pub license_link: Option<String>,
     /// What it does: `text-generation`.
     pub pipeline_tag: Option<String>,
     /// What it is made for: `transformers`.
@@ -180,14 +183,17 @@ impl Info {
     pub(super) fn listing(self, asked: &ModelId, files: Vec<Described>) -> Result<Listing, String> {
         let id = ModelId::parse(&self.id).map_err(|error| error.to_string())?;
         let commit = hex(self.sha.as_deref().unwrap_or_default(), 40).ok_or("it names no commit")?;
+        let said = |key: &str| self.card_data.get(key).and_then(Value::as_str).and_then(plain);
         let license = match self.card_data.get("license") {
-            Some(Value::String(license)) => Some(license.clone()),
+            Some(Value::String(license)) if license == "other" => said("license_name").or(plain(license)),
+            Some(Value::String(license)) => plain(license),
             Some(Value::Array(several)) => {
                 let several: Vec<&str> = several.iter().filter_map(Value::as_str).collect();
-                Some(several.join(", ")).filter(|text| !text.is_empty())
+                plain(&several.join(", "))
             }
-            _ => self.tags.iter().find_map(|tag| tag.strip_prefix("license:")).map(str::to_owned),
+            _ => self.tags.iter().find_map(|tag| plain(tag.strip_prefix("license:")?)),
         };
+        let license_link = said("license_link");
         let counted = self.safetensors.get("parameters").and_then(Value::as_object);
         let parameters = counted.into_iter().flatten();
         Ok(Listing {
@@ -198,11 +204,12 @@ impl Info {
             gated: !matches!(self.gated, Value::Null | Value::Bool(false)),
             private: self.private,
             license,
-            pipeline_tag: self.pipeline_tag,
-            library_name: self.library_name,
-            tags: self.tags,
+            license_link,
+            pipeline_tag: self.pipeline_tag.as_deref().and_then(plain),
+            library_name: self.library_name.as_deref().and_then(plain),
+            tags: self.tags.iter().filter_map(|tag| plain(tag)).collect(),
             parameters: parameters
-                .filter_map(|(kind, count)| Some((kind.clone(), count.as_u64()?)))
+                .filter_map(|(kind, count)| Some((plain(kind)?, count.as_u64()?)))
                 .collect(),
         })
     }
@@ -283,6 +290,14 @@ fn hex(text: &str, digits: usize) -> Option<String> {
     is_one.then(|| text.to_ascii_lowercase())
 }
 
+/// A word of somebody's card, if it is one that can be shown and kept: not long, on one line, without what upsets a terminal.
+fn plain(text: &str) -> Option<String> {
+    const MAX: usize = 256;
+    let text = text.trim();
+    let is_plain = !text.is_empty() && text.len() <= MAX && !text.chars().any(is_unshown);
+    is_plain.then(|| text.to_owned())
+}
+
 /// A path of which nothing is known yet, on one line and not too long.
 fn shown(path: &str) -> String {
     format!("{:?}", path.chars().take(100).collect::<String>())
@@ -350,6 +365,26 @@ mod tests {
             assert!(read(&format!("{},{}", file(other), file(one))).is_err(), "{one} {other}");
         }
         assert!(read(&format!("{},{}", file("a.b"), file("a/b"))).is_ok());
+    }
+
+    #[test]
+    fn what_a_card_says_is_words_and_of_another_licence_its_name() {
+        let said = |card: &str| {
+            let text = format!(
+                r#"{{"id":"Org/Name","sha":"{}","cardData":{card},"tags":["a\u001b[2J","b"]}}"#,
+                "ab".repeat(20)
+            );
+            let info: Info = serde_json::from_str(&text).unwrap();
+            let listing = info.listing(&"Org/Name".parse().unwrap(), vec![]).unwrap();
+            assert_eq!(listing.tags, ["b"]);
+            (listing.license, listing.license_link)
+        };
+        let some = |text: &str| Some(text.to_owned());
+        let card = r#"{"license":"other","license_name":"llama3","license_link":"LICENSE"}"#;
+        assert_eq!(said(card), (some("llama3"), some("LICENSE")));
+        assert_eq!(said(r#"{"license":"other"}"#), (some("other"), None));
+        assert_eq!(said(r#"{"license":["mit","bsd"]}"#).0, some("mit, bsd"));
+        assert_eq!(said(r#"{"license":"\u0007"}"#), (None, None));
     }
 
     #[test]

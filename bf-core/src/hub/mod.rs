@@ -19,6 +19,7 @@ mod event;
 mod fetch;
 mod hash;
 mod listing;
+mod local;
 mod options;
 mod small;
 mod spans;

@@ -64,6 +64,7 @@ fn listing(files: Vec<RemoteFile>) -> Listing {
         gated: false,
         private: false,
         license: None,
+        license_link: None,
         pipeline_tag: None,
         library_name: None,
         tags: Vec::new(),

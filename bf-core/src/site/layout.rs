@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::model::ModelId;
+
 /// A top-level part of the cache that things are published into. Each has a staging folder of its own, since
 /// quotas and filesets can make two parts two devices, between which nothing can be renamed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,6 +101,16 @@ impl Layout {
     /// The models, in the layout of `huggingface_hub`.
     pub fn models(&self) -> PathBuf {
         self.part(Part::Models)
+    }
+
+    /// What the Hub said of models. Hidden from listings, and for everybody who may read the model.
+    pub fn model_records(&self) -> PathBuf {
+        self.models().join(".meta")
+    }
+
+    /// What the Hub said of one commit of a model.
+    pub fn model_record(&self, id: &ModelId, commit: &str) -> PathBuf {
+        self.model_records().join(id.folder_name()).join(format!("{commit}.json"))
     }
 
     /// One version of a native engine.
