@@ -52,6 +52,8 @@ const FILES: &[(&str, &str)] = &[
     ("pytorch_model.bin", "the same in pickle"),
 ];
 
+const BARE: &[(&str, &str)] = &[("model.safetensors", "x")];
+
 fn at(folder: &Path) -> Places {
     Places { blobs: folder.join("blobs"), downloads: vec![folder.join("downloads")] }
 }
@@ -146,7 +148,6 @@ fn terms_that_do_not_come_with_it_are_named() {
         let ask = Ask { id: &id, revision: None, exact: None, choice: &choice };
         outline(&hub, &ask, &Places::default()).unwrap().summary().notes
     };
-    const BARE: &[(&str, &str)] = &[("model.safetensors", "x")];
     assert_eq!(notes(FILES, ""), ["the text of its licence, LICENSE, is left out"]);
     assert_eq!(notes(BARE, ""), ["it has no text of a licence, and its card names none"]);
     let card = r#""private":true,"cardData":{"license":"gemma","license_link":"https://ai.google.dev/gemma/terms"},"#;

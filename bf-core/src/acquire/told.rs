@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::hub::Event;
+use crate::progress::News;
 use crate::report::{human_bytes, without_number};
 
 /// What happened.
@@ -48,6 +49,17 @@ impl Told {
                 let reason = without_number(reason);
                 Some(format!("waiting {} s for {path} of {host}: {reason}", wait.as_secs().max(1)))
             }
+        }
+    }
+}
+
+impl Told {
+    /// The same as what happens to work, whose parts are files.
+    pub fn news(&self) -> News {
+        match self {
+            Self::Reading { path } => News::Says(format!("{path}: is there, and is read")),
+            Self::Missing { bytes } => News::Total(*bytes),
+            Self::Hub(event) => event.news(),
         }
     }
 }

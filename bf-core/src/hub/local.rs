@@ -23,7 +23,7 @@ impl RemoteFile {
         if !self.seems_in(blobs) {
             return Ok(None);
         }
-        let mut file = bounded::open(&blobs.join(self.hash.hex()), Links::Refuse)?;
+        let mut file = bounded::open(blobs.join(self.hash.hex()), Links::Refuse)?;
         let mut hash = FileHasher::new(self);
         let mut buffer = vec![0; CHUNK];
         loop {

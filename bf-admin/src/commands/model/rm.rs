@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use bf_core::model::ModelId;
+use bf_core::model::Named;
 use bf_core::model::store;
 use bf_core::publish::Publisher;
 use bf_core::report::{Exit, Failure, Report, human_bytes};
@@ -11,7 +12,7 @@ use bf_core::site::{Declared, Layout, Locked, LockedModel, Part};
 use clap::Args;
 use serde::Serialize;
 
-use super::named::Named;
+use super::named::not_there;
 use crate::apply;
 use crate::cli::Context;
 use crate::in_use::{self, InUse};
@@ -100,7 +101,7 @@ impl Rm {
             let own = locked.models.get(&named.repo.to_string());
             let folder = store::folder(layout, &named.repo);
             if own.is_none() && fs_err::symlink_metadata(&folder).is_err() {
-                return Err(named.not_there(layout));
+                return Err(not_there(layout, &named.repo));
             }
             let commit = named.commit(layout, own)?;
             let name = named.revision.as_ref().map(ToString::to_string);

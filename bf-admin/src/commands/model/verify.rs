@@ -6,13 +6,13 @@ use std::io::{self, Write};
 use bf_core::host;
 use bf_core::model::cache;
 use bf_core::model::store::{self, BlobFault};
-use bf_core::model::{Location, ModelId, Root};
+use bf_core::model::{Location, ModelId, Named, Root};
 use bf_core::report::{Exit, Failure, Report, human_bytes, table};
 use bf_core::site::{self, Layout, Locked};
 use clap::Args;
 use serde::Serialize;
 
-use super::named::Named;
+use super::named::not_there;
 use super::repair;
 use crate::cli::Context;
 use crate::locate;
@@ -154,7 +154,7 @@ impl Verify {
         }
         let chosen = self.models.iter().map(|named| {
             if !all.contains(&named.repo) {
-                return Err(named.not_there(layout));
+                return Err(not_there(layout, &named.repo));
             }
             let own = locked.models.get(&named.repo.to_string());
             Ok((named.repo.clone(), named.commit(layout, own)?))

@@ -18,6 +18,14 @@ pub fn remove_model(publisher: &Publisher<'_>, id: &ModelId) -> Result<(), Publi
     if fs_err::symlink_metadata(&folder).is_ok() {
         publisher.remove(Part::Models, &folder)?;
     }
+    record(publisher, &publisher.layout().model_records().join(id.folder_name()))
+}
+
+/// Removes what the Hub said of a model, or of one commit.
+fn record(publisher: &Publisher<'_>, path: &Path) -> Result<(), PublishError> {
+    if fs_err::symlink_metadata(path).is_ok() {
+        publisher.remove(Part::Models, path)?;
+    }
     Ok(())
 }
 
@@ -50,7 +58,7 @@ pub fn remove_revision(
             publisher.remove(Part::Models, &blob)?;
         }
     }
-    Ok(())
+    Ok(record(publisher, &publisher.layout().model_record(id, commit))?)
 }
 
 /// The blobs that the snapshots of a model use.
