@@ -147,7 +147,7 @@ fn run(command: Command, flags: &Flags, printer: Printer) -> Result<u8, Failure>
         Command::Stop(args) => commands::stop::run(&args, &settings()?, printer),
         Command::Rm(args) => commands::rm::run(&args, &settings()?, printer),
         Command::Chat(args) => commands::chat::run(&args, &settings()?, printer),
-        Command::Model(command) => commands::model::run(&command, &settings()?, printer),
+        Command::Model(command) => commands::model::run(command, &settings()?, printer),
         Command::Image(command) => commands::image::run(&command, &settings()?, printer),
         Command::Tier(command) => commands::tier::run(&command, settings, printer),
     }?;

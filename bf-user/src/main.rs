@@ -3,11 +3,13 @@
 mod cli;
 mod client;
 mod commands;
+mod folder;
 #[cfg(test)]
 mod golden;
 mod images;
 mod job;
 mod launch;
+mod models;
 mod printer;
 mod progress;
 mod status;

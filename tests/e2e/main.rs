@@ -24,6 +24,7 @@ mod life;
 mod locked;
 mod models;
 mod own_images;
+mod own_models;
 mod parallel;
 mod refusals;
 mod registries;

@@ -1,78 +1,29 @@
-//! `bf-user model ls`
+//! `bf-user model`: the models of the shared cache, and those of one's own.
 
-use std::io::{self, Write};
+mod add;
+mod ls;
+mod rm;
 
-use bf_core::catalog::Catalog;
-use bf_core::model::{self, Inventory, Location, ModelInfo, Root};
-use bf_core::report::{Exit, Failure, Report, human_bytes, human_count, table};
+use bf_core::report::{Exit, Failure};
 use bf_core::settings::Settings;
-use bf_core::site::Layout;
 use clap::Subcommand;
-use serde::Serialize;
 
-use crate::launch::{open_cache, roots};
 use crate::printer::Printer;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModelCommand {
+    /// Fetch a model from the Hub into your own folder
+    Add(Box<add::AddArgs>),
     /// List the models in the shared cache and in your own folder
     Ls,
+    /// Remove models from your own folder
+    Rm(rm::RmArgs),
 }
 
-#[derive(Serialize)]
-struct Models {
-    models: Vec<ModelInfo>,
-}
-
-impl Report for Models {
-    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        if self.models.is_empty() {
-            return writeln!(out, "no models");
-        }
-        let dash = || "-".to_owned();
-        let rows = self.models.iter().map(|model| {
-            vec![
-                model.repo.to_string(),
-                model.revision.chars().take(12).collect(),
-                model.format.name().to_owned(),
-                model.size_bytes.map_or_else(dash, human_bytes),
-                model.dtype.clone().unwrap_or_else(dash),
-                model.parameters.map_or_else(dash, human_count),
-                model.license.clone().unwrap_or_else(dash),
-                model.location.name().to_owned(),
-            ]
-        });
-        table(out, &["MODEL", "REVISION", "FORMAT", "SIZE", "TYPE", "PARAMETERS", "LICENSE", "WHERE"], rows)
-    }
-
-    fn quiet(&self, out: &mut dyn Write) -> io::Result<()> {
-        self.models.iter().try_for_each(|model| writeln!(out, "{}", model.repo))
-    }
-}
-
-/// The shared cache's models from its catalogue, where it has one that is true, and the user's own.
-fn inventory(settings: &Settings, layout: &Layout) -> Inventory {
-    let roots = roots(settings, layout);
-    let shown = Catalog::open(layout).and_then(|catalog| catalog.models());
-    let Ok(mut shared) = shown else { return model::list(&roots) };
-    // The catalogue has also those that are for the members of a group.
-    shared.retain(|model| model.group.is_none() || fs_err::read_dir(&model.path).is_ok());
-    let own: Vec<Root> = roots.into_iter().filter(|root| root.location != Location::Cache).collect();
-    let mut inventory = model::list(&own);
-    inventory.models.splice(0..0, shared);
-    // By id, as a list of both roots has it; of one model the shared cache's first.
-    inventory.models.sort_by(|a, b| a.repo.cmp(&b.repo));
-    inventory
-}
-
-pub(crate) fn run(command: &ModelCommand, settings: &Settings, printer: Printer) -> Result<Exit, Failure> {
+pub(crate) fn run(command: ModelCommand, settings: &Settings, printer: Printer) -> Result<Exit, Failure> {
     match command {
-        ModelCommand::Ls => {
-            let layout = open_cache(settings)?;
-            let inventory = inventory(settings, &layout);
-            printer.findings(&inventory.findings);
-            printer.report(&Models { models: inventory.models })?;
-            Ok(Exit::Ok)
-        }
+        ModelCommand::Add(args) => add::run(*args, settings, printer),
+        ModelCommand::Ls => ls::run(settings, printer),
+        ModelCommand::Rm(args) => rm::run(&args, settings, printer),
     }
 }

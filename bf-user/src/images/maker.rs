@@ -9,13 +9,13 @@ use bf_core::image::store::Make;
 use bf_core::image::{Digest, Reference};
 use bf_core::progress::Display;
 use bf_core::registry::Bandwidth;
-use bf_core::report::{Exit, Failure, human_bytes};
+use bf_core::report::Failure;
 use bf_core::settings::Environment;
 use bf_core::site::DeclaredRegistry;
 use bf_core::squashfs::Compression;
 use clap::Args;
-use nix::sys::statvfs::statvfs;
 
+use crate::folder;
 use crate::progress::Progress;
 
 /// Options of whatever fetches images.
@@ -88,20 +88,8 @@ impl Make for Maker {
 
     fn make(&self, to: &Path, downloads: &Path) -> Result<Option<Digest>, Failure> {
         let name = self.found.pinned.clone().unpinned();
-        let fits = |needed| fits(downloads, needed, &name);
+        let fits = |needed| folder::fits(downloads, needed, &format!("the image {name}"));
         self.recipe.make(&self.found, to, downloads, &fits, &self.tell)?;
         Ok(Some(self.found.digest.clone()))
     }
-}
-
-/// Refuses what the folder's filesystem has no room for. One that cannot be asked is let be: writing will tell.
-fn fits(folder: &Path, needed: u64, name: &Reference) -> Result<(), Failure> {
-    let Ok(stat) = statvfs(folder) else { return Ok(()) };
-    let free = stat.blocks_available().saturating_mul(stat.fragment_size());
-    if needed <= free {
-        return Ok(());
-    }
-    let (needed, free, folder) = (human_bytes(needed), human_bytes(free), folder.display());
-    let message = format!("there is no space for the image {name}: it needs {needed}, {folder} has {free}");
-    Err(Failure::new(Exit::CannotCreate, "no_space", message))
 }

@@ -7,19 +7,17 @@ mod pull;
 mod registries;
 mod sweep;
 
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use bf_core::lock::{Notice, Owner, Patience, SiteGuard};
-use bf_core::publish::{Policy, Publisher, clear_these};
-use bf_core::report::{Exit, Failure};
+use bf_core::publish::Publisher;
+use bf_core::report::Failure;
 use bf_core::site::{Layout, Locked, Part};
-use nix::unistd::geteuid;
 
 pub(crate) use maker::How;
 pub(crate) use pull::{Change, Fetched, pull};
 pub(crate) use sweep::sweep;
 
+use crate::folder;
 use crate::printer::Printer;
 
 /// What of a cache there is in a user's folder. His models, which are there too, are not ours to touch.
@@ -27,50 +25,16 @@ const PARTS: [Part; 2] = [Part::Top, Part::Images];
 
 /// The user's own images, if he has some. A folder of somebody else's has none that are his.
 pub(crate) fn own(home_dir: &Path) -> Result<Option<Layout>, Failure> {
-    if !home_dir.join(Part::Images.folder()).is_dir() {
-        return Ok(None);
-    }
-    let root = fs_err::canonicalize(home_dir)?;
-    let is_own = fs_err::metadata(&root)?.uid() == geteuid().as_raw();
-    Ok(is_own.then(|| Layout::new(root)))
+    Ok(folder::own(home_dir)?.filter(|layout| layout.images().is_dir()))
 }
 
-/// Does `work` as the one writer of the user's images. The folder is made if it is missing, for him alone; one that is there
-/// keeps its mode.
+/// Does `work` as the one writer of the user's images.
 pub(crate) fn change<T>(
     home_dir: &Path,
     printer: Printer,
     work: impl FnOnce(&Publisher<'_>, &mut Locked) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    crate::store::make_home(home_dir)?;
-    let root = fs_err::canonicalize(home_dir)?;
-    let owner = fs_err::metadata(&root)?.uid();
-    if owner != geteuid().as_raw() {
-        let message = format!("{} belongs to user {owner}: your own images cannot be there", root.display());
-        return Err(Failure::new(Exit::Permission, "not_owner", message)
-            .with_hint("set BLACKFISH_HOME_DIR, or pass --home-dir, to a folder of yours"));
-    }
-    let layout = Layout::new(root);
-    clear_these(&layout, &PARTS).map_err(|error| explained(error.into()))?;
-    let mut tell = |notice: &Notice| {
-        let who = |owner: &Option<Owner>| owner.as_ref().map_or("another process".into(), Owner::to_string);
-        let place = layout.root().display();
-        printer.note(&match notice {
-            Notice::Held(owner) => format!("waiting for {}, who changes the images in {place}", who(owner)),
-            Notice::Silent(owner, left) => format!(
-                "nothing is heard of {}: the images in {place} are taken over in {} s",
-                who(owner),
-                left.as_secs() + 1
-            ),
-            Notice::TakenOver(_) => return,
-        });
-    };
-    let guard = SiteGuard::wait(&layout, Patience::Endless, &mut tell)?;
-    // The folder is closed by its own mode, or open because the user wants it to be.
-    let publisher =
-        Publisher::of_parts(&guard, Policy::default(), &PARTS).map_err(|error| explained(error.into()))?;
-    let mut locked = Locked::load(&layout)?;
-    work(&publisher, &mut locked).map_err(explained)
+    folder::change(home_dir, &PARTS, "images", printer, work).map_err(explained)
 }
 
 /// What a user can do, where the library knows what an administrator can.

@@ -12,7 +12,7 @@ pub(crate) use engine::Fetch;
 #[cfg(test)]
 pub(crate) use engine::resolved;
 pub(crate) use local::detach;
-pub(crate) use plan::{Plan, Wish, gb, open_cache, roots};
+pub(crate) use plan::{Plan, Wish, find_model, gb, open_cache, own_models, roots};
 pub(crate) use rules::check_number;
 pub(crate) use stop::{remove_left, stop};
 

@@ -1,7 +1,7 @@
 //! Resolves a wish into a plan: model, tier, engine, resources. Reads the cache and changes nothing.
 
 use bf_core::image::Reference;
-use bf_core::model::{self, Found, Location, ModelId, Root};
+use bf_core::model::{self, Found, Location, ModelError, ModelId, Root};
 use bf_core::report::{Exit, Failure, Finding};
 use bf_core::service::Kind;
 use bf_core::settings::Settings;
@@ -63,8 +63,7 @@ impl Plan {
         let site = SiteRules::of_cache(&layout)?;
         rules::check(&site, wish)?;
         let id = ModelId::parse_stored(&wish.model)?;
-        let Found { info, warnings, .. } =
-            model::find(&roots(settings, &layout), &id, wish.revision.as_deref())?;
+        let Found { info, warnings, .. } = find_model(settings, &layout, &id, wish.revision.as_deref())?;
         let loaded = ResourceSpecs::load(&layout.resource_specs())?;
         let size_gb = info.size_bytes.map(gb);
         let (tier, reason) = choose_tier(wish, &loaded.specs, size_gb)?;
@@ -116,10 +115,32 @@ pub(crate) fn open_cache(settings: &Settings) -> Result<Layout, Failure> {
 
 /// Where models are looked for: the shared cache first, then the user's own folder.
 pub(crate) fn roots(settings: &Settings, layout: &Layout) -> Vec<Root> {
-    vec![
-        Root { path: layout.models(), location: Location::Cache },
-        Root { path: settings.home_dir.join("models"), location: Location::Home },
-    ]
+    vec![Root { path: layout.models(), location: Location::Cache }, own_models(settings)]
+}
+
+/// The model, in the shared cache or the user's own folder; where it is in neither, the hint says how it gets there.
+pub(crate) fn find_model(
+    settings: &Settings,
+    layout: &Layout,
+    id: &ModelId,
+    revision: Option<&str>,
+) -> Result<Found, Failure> {
+    model::find(&roots(settings, layout), id, revision).map_err(|error| {
+        let is_missing = matches!(error, ModelError::NotFound { .. } | ModelError::RevisionNotFound { .. });
+        let failure = Failure::from(error);
+        if !is_missing {
+            return failure;
+        }
+        let revision = revision.map(|revision| format!("@{revision}")).unwrap_or_default();
+        let add = format!("`bf-user model add {id}{revision}` fetches it into your own folder");
+        let hint = failure.hint.as_ref().map_or_else(|| add.clone(), |hint| format!("{hint}; {add}"));
+        failure.with_hint(hint)
+    })
+}
+
+/// The user's own models.
+pub(crate) fn own_models(settings: &Settings) -> Root {
+    Root { path: settings.home_dir.join("models"), location: Location::Home }
 }
 
 /// Bytes as GB (10^9 bytes), as `max_model_size_gb` counts.

@@ -13,7 +13,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{SpecsArgs, label, load};
-use crate::launch::{gb, open_cache, roots};
+use crate::launch::{find_model, gb, open_cache};
 use crate::printer::Printer;
 
 /// The context that memory is reckoned for unless another is given, in tokens: the model's own may be a million, which few requests come near to.
@@ -212,7 +212,7 @@ pub(super) fn run(
 
 fn found(model: &str, settings: &Settings) -> Result<ModelInfo, Failure> {
     let layout = open_cache(settings)?;
-    Ok(model::find(&roots(settings, &layout), &ModelId::parse_stored(model)?, None)?.info)
+    Ok(find_model(settings, &layout, &ModelId::parse_stored(model)?, None)?.info)
 }
 
 #[cfg(test)]
