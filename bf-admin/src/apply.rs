@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use bf_core::catalog::{self, Catalog};
 pub(crate) use bf_core::image::store::write_lock;
 use bf_core::publish::Publisher;
-use bf_core::report::{Exit, Failure, Report, human_bytes, table};
+use bf_core::report::{Exit, Failure, Report, human_bytes, one_line, table};
 use bf_core::site::Locked;
 use serde::Serialize;
 
@@ -114,6 +114,12 @@ fn clause(message: &str) -> String {
     }
 }
 
+/// What is to be known of a model before it is fetched.
+fn beforehand(action: &Action) -> Vec<String> {
+    let lines = action.download.iter().flat_map(|summary| summary.lines());
+    lines.map(|line| format!("{}: {line}", action.name)).collect()
+}
+
 /// The failures, each once: three images that need the same program fail for the same reason.
 pub(crate) fn told(failures: &[Failure]) -> impl Iterator<Item = &Failure> {
     failures.iter().enumerate().filter(|(at, one)| !failures[..*at].contains(one)).map(|(_, one)| one)
@@ -140,6 +146,11 @@ impl Report for Done {
             ]
         });
         table(out, &["STATE", "ACTION", "KIND", "NAME", "SIZE", "DETAIL"], rows)?;
+        if self.dry_run {
+            for line in self.actions.iter().flat_map(beforehand) {
+                writeln!(out, "{}", one_line(&line))?;
+            }
+        }
         match (self.failures.len(), self.changed, self.dry_run) {
             (0, 0, _) => writeln!(out, "nothing to do"),
             (0, changed, true) => writeln!(out, "{} to be done", changes(changed)),
@@ -158,6 +169,12 @@ pub(crate) fn apply(
     steps: Vec<Step>,
     printer: Printer,
 ) -> Done {
+    for step in steps.iter().filter(|step| step.action.changes() && step.action.download.is_some()) {
+        printer.progress(&format!("{}: {}", step.action.name, step.action.detail));
+        for line in beforehand(&step.action) {
+            printer.progress(&line);
+        }
+    }
     let display = printer.display();
     let (mut actions, mut failures) = (Vec::new(), Vec::new());
     for (action, failure) in work::carry_out(publisher, locked, steps, &display) {

@@ -140,11 +140,6 @@ pub(crate) fn exact(steps: &mut [Step], present: &Present, locked: &Locked) {
             }
             _ => None,
         };
-        if let Task::Model(new) = &mut step.task
-            && let Source::Hub(wanted) = &mut new.source
-        {
-            wanted.exact.clone_from(&exact);
-        }
         step.exact = exact;
     }
 }

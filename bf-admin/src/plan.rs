@@ -7,9 +7,10 @@ mod toolkit;
 
 pub(crate) use engines::{fault as engine_fault, need as engine_need};
 pub(crate) use images::mended;
-pub(crate) use models::import;
+pub(crate) use models::{download, import};
 pub(crate) use toolkit::missing as without_toolkit;
 
+use bf_core::acquire::Summary;
 use bf_core::report::Failure;
 use bf_core::service::Native;
 use bf_core::site::{Declared, Layout, Locked, LockedImage};
@@ -155,6 +156,9 @@ pub(crate) struct Action {
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) hint: Option<String>,
+    /// What of a model of the Hub is fetched, and what is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) download: Option<Box<Summary>>,
 }
 
 /// The work behind an action.
@@ -220,6 +224,7 @@ impl Step {
             code: None,
             message: None,
             hint: None,
+            download: None,
         };
         Self { action, task, needs: 0, entries: 0, exact: None }
     }

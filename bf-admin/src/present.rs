@@ -7,6 +7,7 @@ mod models;
 pub(crate) use journal::Journal;
 pub(crate) use models::{loadable, locked_blobs, locked_model, locked_revision, source};
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,7 +27,7 @@ use crate::drift::{self, Aim, Closed, Drift, Readers};
 use crate::engine::{self, Interpreter};
 use crate::image::How;
 use crate::image::{self, ImageFacts};
-use crate::import::Files;
+use crate::import::{Download, Files, Reach};
 use crate::locate::Site;
 use crate::plan::{self, Section};
 use crate::session;
@@ -85,8 +86,12 @@ pub(crate) struct ModelFacts {
     pub(crate) disk: Disk,
     /// Whether it can be loaded, locked or not.
     pub(crate) loadable: bool,
+    /// Whether the lock has it under the revision that is asked for.
+    pub(crate) is_asked: bool,
     /// Whether it is to be compared with where it comes from.
     pub(crate) update: bool,
+    /// What would be fetched of the Hub, asked for when something must be.
+    pub(crate) download: Option<Result<Box<Download>, Failure>>,
     /// What would be imported, looked at when something must be.
     pub(crate) source: Option<Result<SourceFacts, Failure>>,
     /// Whom it is for.
@@ -148,6 +153,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) how: &'a How,
     /// Nothing else is looked at; empty: everything.
     pub(crate) only: &'a [Section],
+    /// Whether nothing but what site.lock has is asked for.
+    pub(crate) locked: bool,
 }
 
 /// Looks at everything that is declared and asked for.
@@ -179,9 +186,15 @@ pub(crate) fn gather(site: &Site, locked: &Locked, ask: &Ask<'_>) -> Result<Pres
     let policy = session::policy(Some(declared))?;
     present.drift = drift::gather(layout, declared, locked, policy, ask.only, Aim::Declared)?;
     present.closed = drift::offer(layout, declared, locked, Aim::Declared).1;
+    // Who needs nothing of the Hub need not have a token that can be read.
+    let reach = LazyCell::new(|| Reach::new(ask.environment, ask.how.bwlimit.unwrap_or_default()));
     for wanted in declared.models.iter().filter(|_| wanted(Section::Models)) {
-        let update = ask.models.contains(&wanted.repo);
-        let facts = models::model(layout, locked, wanted, update, ask.depth)?;
+        let hub = models::Hub {
+            update: ask.models.contains(&wanted.repo),
+            locked: ask.locked,
+            reach: &|| (*reach).clone(),
+        };
+        let facts = models::model(layout, locked, wanted, &hub, ask.depth)?;
         present.models.insert(wanted.repo.clone(), facts);
     }
     Ok(present)

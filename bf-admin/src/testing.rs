@@ -40,6 +40,7 @@ pub(crate) fn ask(context: &Context, depth: Depth) -> Ask<'_> {
         program: &context.program,
         how: &HOW,
         only: &[],
+        locked: false,
     }
 }
 

@@ -8,6 +8,7 @@
     reason = "a test that cannot go on ends there, with the reason"
 )]
 
+mod added;
 mod answers;
 mod catalog;
 mod convert;

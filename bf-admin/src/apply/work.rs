@@ -353,11 +353,7 @@ fn make(
             Made::ImageFile(name, Box::new(source), image)
         }
         Task::Model(new) => {
-            let tell = import::Tell {
-                say: &tell,
-                add: &|bytes| news(&News::More(bytes)),
-                total: &|bytes| news(&News::Total(bytes)),
-            };
+            let tell = import::Tell { say: &tell, add: &|bytes| news(&News::More(bytes)), news: &news };
             let made = new.make(layout, stage, downloads.unwrap_or(stage), &tell)?;
             Made::Model(new, made)
         }

@@ -100,6 +100,7 @@ impl Setup {
             program: &context.program,
             how: &self.how,
             only: &self.only,
+            locked: self.locked,
         };
         if self.full {
             // What is not declared is not looked at either.

@@ -38,11 +38,19 @@ impl Readers {
     /// # Errors
     /// This machine has no such group.
     pub(crate) fn declared(model: &DeclaredModel) -> Result<Self, Failure> {
-        let group = match &model.access {
+        Self::said(&model.repo, &model.access)
+    }
+
+    /// Those that somebody says for a model.
+    ///
+    /// # Errors
+    /// This machine has no such group.
+    pub(crate) fn said(repo: &ModelId, access: &Access) -> Result<Self, Failure> {
+        let group = match access {
             Access::All => None,
-            Access::Group(name) => Some(session::named_group(name, &format!("the model {}", model.repo))?),
+            Access::Group(name) => Some(session::named_group(name, &format!("the model {repo}"))?),
         };
-        Ok(Self { access: model.access.clone(), group })
+        Ok(Self { access: access.clone(), group })
     }
 
     /// Those of site.lock. A group that this machine does not have keeps it closed all the same.

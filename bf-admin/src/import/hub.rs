@@ -1,50 +1,117 @@
 //! What is wanted of the Hub, and the one place where it is fetched.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+use std::{fmt, thread};
 
-use bf_core::model::{ModelId, Pattern, WeightFormat};
+use bf_core::acquire::{self, Ask, Outline, Places, Record, Teller, Told};
+use bf_core::hub::{Bandwidth, Hub, Options};
+use bf_core::model::choose::{self, Choice};
+use bf_core::model::store::{self, New, NewFile, Take};
+use bf_core::model::{ModelId, WeightFormat};
+use bf_core::progress::News;
 use bf_core::report::{Exit, Failure};
-use bf_core::site::{DeclaredModel, Layout, LockedRevision};
+use bf_core::settings::Environment;
+use bf_core::site::{DeclaredModel, Layout, LockedFile, LockedRevision};
 
 /// What is wanted of a model of the Hub.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Wanted {
     /// A branch, a tag or a commit; nothing for `main`.
     pub(crate) revision: Option<String>,
-    /// Of several formats this one.
-    pub(crate) format: Option<WeightFormat>,
-    /// Only files of these names; none: all that an engine loads.
-    pub(crate) include: Vec<Pattern>,
-    /// No files of these names.
-    pub(crate) exclude: Vec<Pattern>,
-    /// Whether weights that can hold code are taken.
-    pub(crate) allow_pickle: bool,
+    /// Which of its files.
+    pub(crate) choice: Choice,
     /// Whether it is said whom it is for: what the Hub gives to some only needs that.
     pub(crate) access_is_given: bool,
     /// The commit that it must be, and no other.
     pub(crate) exact: Option<String>,
 }
 
+/// The Hub, as all models of a run reach it.
+#[derive(Clone)]
+pub(crate) struct Reach(Arc<Hub>);
+
+/// A model that is to be fetched: what the Hub says of it, and what of that was chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Download {
+    reach: Reach,
+    /// What there is to be done.
+    pub(crate) outline: Outline,
+    /// Files of the same commit that the cache has and that stay, whether or not they are chosen now.
+    pub(crate) kept: Vec<LockedFile>,
+}
+
+impl Reach {
+    /// What the environment names, by no more than so many bytes per second; 0 is no limit. Nothing is asked yet.
+    pub(crate) fn new(environment: &Environment, bandwidth: u64) -> Result<Self, Failure> {
+        let mut options = Options::new(environment.clone())?;
+        options.bandwidth = Arc::new(Bandwidth::new(bandwidth));
+        Ok(Self(Arc::new(Hub::new(options)?)))
+    }
+
+    /// The Hub itself.
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.0
+    }
+}
+
+impl PartialEq for Reach {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Reach {}
+
+impl fmt::Debug for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 impl Wanted {
     /// What site.yaml declares.
     pub(crate) fn declared(model: &DeclaredModel) -> Self {
+        let format: Option<WeightFormat> = model.format.as_deref().and_then(|format| format.parse().ok());
         Self {
             revision: model.revision.as_ref().map(ToString::to_string),
-            format: model.format.as_deref().and_then(|format| format.parse().ok()),
-            include: model.include.clone(),
-            exclude: model.exclude.clone(),
-            allow_pickle: model.allow_pickle,
+            choice: Choice {
+                format: format.map(choose::Wanted::Format),
+                include: model.include.clone(),
+                exclude: model.exclude.clone(),
+                all: false,
+                allow_pickle: model.allow_pickle,
+            },
             access_is_given: model.access_is_given,
             exact: None,
         }
     }
 
-    /// `from the Hub, revision v1`.
-    pub(crate) fn detail(&self) -> String {
-        match self.exact.as_ref().or(self.revision.as_ref()) {
-            Some(revision) => format!("from the Hub, revision {revision}"),
-            None => "from the Hub".into(),
+    /// Asks what there is to be done.
+    ///
+    /// # Errors
+    /// What the Hub refuses; that nothing can be chosen; what only some may have on the Hub, where nothing says whom it is for here.
+    pub(crate) fn outline(
+        &self,
+        layout: &Layout,
+        repo: &ModelId,
+        reach: &Reach,
+    ) -> Result<Download, Failure> {
+        let places = |id: &ModelId| Places {
+            blobs: store::folder(layout, id).join("blobs"),
+            downloads: downloads(layout, id),
+        };
+        let (revision, exact) = (self.revision.as_deref(), self.exact.as_deref());
+        let ask = |id| Ask { id, revision, exact, choice: &self.choice };
+        let mut outline = acquire::outline(reach.hub(), &ask(repo), &places(repo)).map_err(site_says)?;
+        if outline.id() != repo {
+            // What is there is there under its own name.
+            let id = outline.id().clone();
+            outline = acquire::outline(reach.hub(), &ask(&id), &places(&id)).map_err(site_says)?;
+            outline.listing.renamed_from = Some(repo.clone());
         }
+        self.may_enter(outline.id(), outline.is_restricted())?;
+        Ok(Download { reach: reach.clone(), outline, kept: Vec::new() })
     }
 
     /// Refuses to give to everybody what the Hub gives only to those who were let in, unless it is said whom it is for. `restricted`:
@@ -62,30 +129,112 @@ impl Wanted {
     }
 }
 
-/// How it is told how far it is.
+/// A site can say more than a command line.
+fn site_says(failure: Failure) -> Failure {
+    match (failure.code, &failure.hint) {
+        ("pickle_refused", Some(hint)) => {
+            let hint = format!("{hint}, or `allow_pickle: true` in site.yaml");
+            failure.with_hint(hint)
+        }
+        _ => failure,
+    }
+}
+
+/// Folders in which earlier tries may have left what they fetched, of whatever claim.
+fn downloads(layout: &Layout, id: &ModelId) -> Vec<PathBuf> {
+    let home = layout.models().join(Layout::DOWNLOADS);
+    // What cannot be listed is not ours: then nothing is there for us.
+    let claims = fs_err::read_dir(home).into_iter().flatten().flatten();
+    claims.map(|claim| claim.path().join(id.folder_name())).collect()
+}
+
+impl Download {
+    /// What the Hub calls it.
+    pub(crate) fn repo(&self) -> &ModelId {
+        self.outline.id()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(outline: Outline) -> Self {
+        let reach = Reach::new(&Environment::default(), 0).unwrap();
+        Self { reach, outline, kept: Vec::new() }
+    }
+
+    /// Keeps files of the same commit that it would replace otherwise.
+    pub(crate) fn keeping(mut self, own: &[LockedFile]) -> Self {
+        let is_chosen = |file: &&LockedFile| self.outline.files.iter().any(|new| new.path == file.path);
+        self.kept = own.iter().filter(|file| !is_chosen(file)).cloned().collect();
+        self
+    }
+
+    /// Whether site.lock has exactly this.
+    pub(crate) fn is(&self, commit: &str, files: &[LockedFile]) -> bool {
+        let outline = &self.outline;
+        let has = |path: &str, blob: &str, bytes: u64| {
+            files.iter().any(|own| (own.path.as_str(), own.blob_name(), own.bytes) == (path, blob, bytes))
+        };
+        outline.commit() == commit
+            && files.len() == outline.files.len() + self.kept.len()
+            && outline.files.iter().all(|file| has(&file.path, file.hash.hex(), file.bytes))
+    }
+
+    /// What the Hub says of it, to be kept beside it.
+    pub(crate) fn record(&self) -> Record {
+        Record::of(&self.outline)
+    }
+}
+
+/// How it is told how far it is, from whatever thread.
 pub(crate) struct Tell<'a> {
     /// What is done.
-    pub(crate) say: &'a dyn Fn(&str),
+    pub(crate) say: &'a (dyn Fn(&str) + Sync),
     /// So many more bytes.
-    pub(crate) add: &'a dyn Fn(u64),
-    /// How many there are in all.
-    pub(crate) total: &'a dyn Fn(u64),
+    pub(crate) add: &'a (dyn Fn(u64) + Sync),
+    /// What happens to its files.
+    pub(crate) news: &'a (dyn Fn(&News) + Sync),
 }
 
 /// Fetches a revision into `downloads`, which stays when it fails, and makes it of that in `stage`.
 pub(super) fn make(
-    _layout: &Layout,
-    repo: &ModelId,
-    wanted: &Wanted,
-    (_stage, _downloads): (&Path, &Path),
+    layout: &Layout,
+    download: &Download,
+    (stage, downloads): (&Path, &Path),
     tell: &Tell<'_>,
 ) -> Result<LockedRevision, Failure> {
-    (tell.say)(&wanted.detail());
-    (tell.total)(0);
-    wanted.may_enter(repo, false)?;
-    let message = format!("model {repo} is not in the cache, and this version cannot download models");
-    Err(Failure::new(Exit::NotFound, "hub_not_built", message)
-        .with_hint(format!("`bf-admin model import DIR --as {repo}`, or give it a `path` in site.yaml")))
+    let outline = &download.outline;
+    let blobs = store::folder(layout, outline.id()).join("blobs");
+    let mut files =
+        telling(tell, |teller| acquire::fetch(download.reach.hub(), outline, downloads, &blobs, teller))?;
+    files.extend(download.kept.iter().map(|file| NewFile {
+        path: file.path.clone(),
+        from: blobs.join(file.blob_name()),
+        bytes: file.bytes,
+        blob: Some(file.blob_name().to_owned()),
+        sha256: Some(file.sha256.clone()),
+    }));
+    files.sort_by(|one, other| one.path.cmp(&other.path));
+    let new = New { id: outline.id(), commit: Some(outline.commit()), files: &files, take: Take::Fetched };
+    store::make(layout, &new, stage, &|_, _| ())
+}
+
+/// Does something that tells from threads of its own, and hands that on.
+fn telling<T>(tell: &Tell<'_>, work: impl FnOnce(&Teller) -> T) -> T {
+    let (sender, told) = mpsc::channel();
+    thread::scope(|scope| {
+        scope.spawn(move || listen(&told, tell));
+        let teller: Teller = Arc::new(move |told| {
+            // Who listens does so until the last one is gone.
+            let _ = sender.send(told);
+        });
+        work(&teller)
+    })
+}
+
+/// Tells what happens until nothing more can.
+fn listen(told: &mpsc::Receiver<Told>, tell: &Tell<'_>) {
+    for told in told {
+        (tell.news)(&told.news());
+    }
 }
 
 #[cfg(test)]
@@ -105,13 +254,14 @@ mod tests {
 
     #[test]
     fn what_is_wanted_is_what_is_declared() {
-        let text = "schema: 1\ncache_dir: /c\nmodels: [{repo: o/n, revision: v1, include: ['*.json'], exclude: [onnx/], access: all}, {repo: o/m}]\n";
+        let text = "schema: 1\ncache_dir: /c\nmodels: [{repo: o/n, revision: v1, format: gguf, include: ['*.json'], exclude: [onnx/], access: all}, {repo: o/m}]\n";
         let (declared, findings) = bf_core::site::Declared::parse(text, Path::new("/site.yaml")).unwrap();
         assert_eq!(findings, []);
         let wanted = Wanted::declared(&declared.models[0]);
-        assert_eq!(wanted.detail(), "from the Hub, revision v1");
-        assert!(wanted.access_is_given && wanted.include[0].matches("a.json"));
-        assert!(wanted.exclude[0].matches("onnx/model.onnx"));
+        assert_eq!(wanted.revision.as_deref(), Some("v1"));
+        assert_eq!(wanted.choice.format, Some(choose::Wanted::Format(WeightFormat::Gguf)));
+        assert!(wanted.access_is_given && wanted.choice.include[0].matches("a.json"));
+        assert!(wanted.choice.exclude[0].matches("onnx/model.onnx"));
         assert_eq!(Wanted::declared(&declared.models[1]), Wanted::default());
     }
 }

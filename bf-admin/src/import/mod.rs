@@ -8,7 +8,7 @@ mod refetch;
 
 pub(crate) use files::{Files, Kept};
 pub(crate) use history::{History, called};
-pub(crate) use hub::{Tell, Wanted};
+pub(crate) use hub::{Download, Reach, Tell, Wanted};
 pub(crate) use refetch::{Refetch, refetch_of};
 
 use std::path::Path;
@@ -27,7 +27,7 @@ pub(crate) enum Source {
     /// Files of this machine.
     Files(Files),
     /// The Hub.
-    Hub(Wanted),
+    Hub(Box<Download>),
 }
 
 /// A revision of a model that is to get into the cache.
@@ -68,7 +68,7 @@ impl NewModel {
                 let new = New { id: &self.repo, commit, files: &files.files, take: files.take };
                 store::make(layout, &new, stage, &passed)
             }
-            Source::Hub(wanted) => hub::make(layout, &self.repo, wanted, (stage, downloads), tell),
+            Source::Hub(download) => hub::make(layout, download, (stage, downloads), tell),
         }
     }
 
@@ -89,7 +89,11 @@ impl NewModel {
             let more: Vec<String> = history.refs.iter().filter(is_new).cloned().collect();
             refs.extend(more);
         }
-        let for_them = publisher.with(self.readers.policy(*publisher.policy()));
+        let policy = self.readers.policy(*publisher.policy());
+        if let Source::Hub(download) = &self.source {
+            download.record().publish(publisher, &self.repo, policy)?;
+        }
+        let for_them = publisher.with(policy);
         store::put(&for_them, &self.repo, stage, &made, &refs)?;
         store::enter(locked, &self.repo, self.asked(), made, self.readers.access.clone());
         Ok(())

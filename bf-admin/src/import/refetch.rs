@@ -1,15 +1,20 @@
 //! Where a file of a model that was damaged comes from again.
 
+use std::cell::OnceCell;
 use std::path::Path;
 
-use bf_core::model::ModelId;
+use bf_core::hub::Listing;
 use bf_core::model::commit::pseudo_commit;
+use bf_core::model::{ModelId, Revision};
 use bf_core::report::{Exit, Failure};
+use bf_core::settings::Environment;
 use bf_core::site::{LockedFile, RevisionOf};
+
+use super::Reach;
 
 /// A source of single files of a revision.
 pub(crate) trait Refetch {
-    /// Writes the file into the new file `to`. Whoever asked checks it.
+    /// Writes the file into the new file `to`, which is in a private folder. Whoever asked checks it.
     fn refetch(&self, repo: &ModelId, commit: &str, file: &LockedFile, to: &Path) -> Result<(), Failure>;
 }
 
@@ -26,23 +31,52 @@ impl Refetch for ImportOnly {
     }
 }
 
-/// Until there is a downloader, nothing can be fetched of the Hub.
-struct NoHub;
+/// The Hub, which still has every commit.
+struct FromHub<'a> {
+    environment: &'a Environment,
+    /// What it says of the one commit that is asked for.
+    listing: OnceCell<(Reach, Listing)>,
+}
 
-impl Refetch for NoHub {
-    fn refetch(&self, repo: &ModelId, commit: &str, file: &LockedFile, _: &Path) -> Result<(), Failure> {
-        let message = format!(
-            "{} of model {repo} (commit {commit}) cannot be fetched again: this version cannot download models",
-            file.path
-        );
-        Err(Failure::new(Exit::NotFound, "hub_not_built", message).with_hint(format!(
-            "`bf-admin model import DIR --as {repo}` mends it, from a cache that has it whole"
-        )))
+impl FromHub<'_> {
+    fn listing(&self, repo: &ModelId, commit: &str) -> Result<&(Reach, Listing), Failure> {
+        if self.listing.get().is_none() {
+            let reach = Reach::new(self.environment, 0)?;
+            let listing = reach.hub().listing(repo, &Revision::parse(commit)?)?;
+            let _ = self.listing.set((reach, listing)); // nobody else sets it
+        }
+        self.listing.get().ok_or_else(|| Failure::new(Exit::Failed, "hub_listing", "there is no listing"))
+    }
+}
+
+impl Refetch for FromHub<'_> {
+    fn refetch(&self, repo: &ModelId, commit: &str, file: &LockedFile, to: &Path) -> Result<(), Failure> {
+        let (reach, listing) = self.listing(repo, commit)?;
+        let is_same = |own: &&bf_core::hub::RemoteFile| {
+            listing.commit == commit && own.bytes == file.bytes && own.hash.hex() == file.blob_name()
+        };
+        let Some(own) = listing.file(&file.path).filter(is_same) else {
+            let message = format!(
+                "{} of model {repo} cannot be fetched again: {} has another file of that name at {commit}, or none",
+                file.path,
+                reach.hub().host()
+            );
+            return Err(Failure::new(Exit::NotFound, "model_file_not_found", message).with_hint(format!(
+                "`bf-admin model import DIR --as {repo}` mends it, from a cache that has it whole"
+            )));
+        };
+        let folder = to.with_extension("fetched");
+        reach.hub().fetch(listing, std::slice::from_ref(own), &folder, &|_| false)?;
+        Ok(fs_err::rename(folder.join(own.hash.hex()), to)?)
     }
 }
 
 /// Where files of this revision come from: an import has the commit that follows from its content, all others are the Hub's.
-pub(crate) fn refetch_of(own: &RevisionOf<'_>) -> Box<dyn Refetch> {
+pub(crate) fn refetch_of<'a>(own: &RevisionOf<'_>, environment: &'a Environment) -> Box<dyn Refetch + 'a> {
     let content = pseudo_commit(own.files.iter().map(|file| (&file.path, &file.sha256)));
-    if content.is_ok_and(|commit| commit == own.commit) { Box::new(ImportOnly) } else { Box::new(NoHub) }
+    if content.is_ok_and(|commit| commit == own.commit) {
+        Box::new(ImportOnly)
+    } else {
+        Box::new(FromHub { environment, listing: OnceCell::new() })
+    }
 }

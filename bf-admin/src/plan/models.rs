@@ -1,10 +1,10 @@
 //! What is to be done with a declared model.
 
 use bf_core::model::Revision;
-use bf_core::site::{DeclaredModel, LockedModel};
+use bf_core::site::{DeclaredModel, LockedModel, RevisionOf};
 
 use super::{Change, Step, Task};
-use crate::import::{NewModel, Source, Wanted};
+use crate::import::{Download, NewModel, Source};
 use crate::present::{Disk, ModelFacts, SourceFacts};
 
 const KIND: &str = "model";
@@ -31,12 +31,48 @@ pub(super) fn step(wanted: &DeclaredModel, own: Option<&LockedModel>, facts: &Mo
         None if facts.loadable && commit.is_none() && !facts.update => {
             Step::keep(KIND, name, "there, and not in site.lock: its bytes cannot be checked")
         }
-        None => {
-            let hub = Wanted::declared(wanted);
-            let detail = format!("{}{}", hub.detail(), why(&facts.disk));
-            Step::new(KIND, name, Change::Download, detail, Task::Model(Box::new(new(Source::Hub(hub)))))
-        }
+        None => match &facts.download {
+            Some(Ok(hub)) => {
+                let model = new(Source::Hub(hub.clone()));
+                download(model, hub, own.map(LockedModel::main), &facts.disk, facts.is_asked)
+            }
+            Some(Err(failure)) => Step::fail(KIND, name, Change::Download, failure),
+            // Whoever needs it was asked; what is left is `--locked` without a lock, which is refused as a whole.
+            None => Step::keep(KIND, name, ""),
+        },
     }
+}
+
+/// The step for what is fetched of the Hub: nothing when it is there already, as the lock has it. `own`: the revision that it replaces;
+/// `is_asked`: whether that is called as this one is.
+pub(crate) fn download(
+    new: NewModel,
+    hub: &Download,
+    own: Option<RevisionOf<'_>>,
+    disk: &Disk,
+    is_asked: bool,
+) -> Step {
+    let name = new.repo.to_string();
+    let outline = &hub.outline;
+    if is_asked && own.is_some_and(|own| hub.is(own.commit, own.files)) && *disk == Disk::Whole {
+        return Step::keep(KIND, name, format!("commit {} is there already", short(outline.commit())));
+    }
+    let other = match own {
+        Some(own) if own.commit != outline.commit() => {
+            let first = |commit: &str| commit.chars().take(8).collect::<String>();
+            format!("; replaces {}", first(own.commit))
+        }
+        _ => String::new(),
+    };
+    let summary = outline.summary();
+    let detail = format!("{}{}{other}", summary.sentence(), why(disk));
+    let task = Task::Model(Box::new(new));
+    let mut step = Step::new(KIND, name, Change::Download, detail, task)
+        .writing(outline.bytes())
+        .needing(outline.to_fetch())
+        .making(outline.entries());
+    step.action.download = Some(Box::new(summary));
+    step
 }
 
 /// The step for a source that was looked at: nothing when its content is there already, as the lock has it. `locked`: the commit that it

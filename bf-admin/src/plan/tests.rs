@@ -1,6 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use bf_core::acquire::Outline;
+use bf_core::hub::Listing;
+use bf_core::model::WeightFormat;
 use bf_core::model::store::{NewFile, Take};
 use bf_core::report::Exit;
 use bf_core::site::{LockedEngine, LockedFile, LockedModel};
@@ -10,7 +13,7 @@ use bf_core::image::Reference;
 use super::*;
 use crate::drift::Readers;
 use crate::image::ImageFacts;
-use crate::import::Files;
+use crate::import::{Download, Files};
 use crate::present::{Disk, EngineFacts, ModelFacts, SourceFacts, Specs};
 use crate::toolkit::ToolkitFacts;
 
@@ -56,7 +59,15 @@ fn source(commit: Option<&str>) -> SourceFacts {
 }
 
 fn model_facts(disk: Disk, source: Option<Result<SourceFacts, Failure>>) -> ModelFacts {
-    ModelFacts { disk, loadable: false, update: false, source, readers: Readers::default() }
+    ModelFacts {
+        disk,
+        loadable: false,
+        is_asked: true,
+        update: false,
+        download: None,
+        source,
+        readers: Readers::default(),
+    }
 }
 
 fn locked() -> Locked {
@@ -224,6 +235,34 @@ fn a_model_is_imported_only_when_its_bytes_would_change_or_are_not_whole() {
     assert_eq!(model(Disk::Absent, None), "model import");
 }
 
+fn download() -> Download {
+    let listing = Listing {
+        id: "org/name".parse().unwrap(),
+        renamed_from: None,
+        commit: "3".repeat(40),
+        files: vec![],
+        gated: false,
+        private: false,
+        license: None,
+        license_link: None,
+        pipeline_tag: None,
+        library_name: None,
+        tags: vec![],
+        parameters: BTreeMap::new(),
+    };
+    Download::of(Outline {
+        listing,
+        revision: None,
+        files: vec![],
+        format: WeightFormat::Gguf,
+        quantisation: None,
+        alternatives: vec![],
+        left_out: vec![],
+        there: BTreeSet::new(),
+        begun: 0,
+    })
+}
+
 #[test]
 fn a_model_without_a_path_comes_from_the_hub_unless_it_is_there() {
     let model = |disk, loadable, in_lock: bool| {
@@ -231,7 +270,8 @@ fn a_model_without_a_path_comes_from_the_hub_unless_it_is_there() {
             if !in_lock {
                 locked.models.clear();
             }
-            let facts = ModelFacts { loadable, ..model_facts(disk, None) };
+            let facts =
+                ModelFacts { loadable, download: Some(Ok(Box::new(download()))), ..model_facts(disk, None) };
             present.models.insert("org/name".parse().unwrap(), facts);
         })
         .remove(1)

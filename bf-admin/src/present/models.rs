@@ -10,16 +10,27 @@ use bf_core::site::{DeclaredModel, Layout, Locked, LockedModel, RevisionOf};
 
 use super::{Depth, Disk, ModelFacts, SourceFacts, files, one_file};
 use crate::drift::Readers;
-use crate::import::{Files, Kept};
+use crate::import::{Files, Kept, Reach, Wanted};
 use crate::space;
+
+/// How what has no source here is asked of the Hub.
+pub(super) struct Hub<'a> {
+    /// Whether it is compared even if it is whole.
+    pub(super) update: bool,
+    /// Whether it must be the commit of site.lock.
+    pub(super) locked: bool,
+    /// The Hub, when it must be asked.
+    pub(super) reach: &'a dyn Fn() -> Result<Reach, Failure>,
+}
 
 pub(super) fn model(
     layout: &Layout,
     locked: &Locked,
     wanted: &DeclaredModel,
-    update: bool,
+    hub: &Hub<'_>,
     depth: Depth,
 ) -> Result<ModelFacts, Failure> {
+    let update = hub.update;
     let own = locked.models.get(&wanted.repo.to_string());
     let depth = if update { Depth::Full } else { depth };
     let disk = locked_blobs(layout, &wanted.repo, own.map(LockedModel::main), depth);
@@ -42,9 +53,27 @@ pub(super) fn model(
         facts.is_locked &= is_asked;
         Ok(facts)
     });
+    let is_kept = own.is_none() && loadable && !update;
+    // Without its files in site.lock `--locked` refuses it, whatever the Hub has.
+    let asks = wanted.path.is_none() && needed && !is_kept && (own.is_some() || !hub.locked);
+    let download = asks.then(|| {
+        let mut hubs = Wanted::declared(wanted);
+        // A branch that has moved changes nothing by itself.
+        let stays = hub.locked || (is_asked && !update);
+        hubs.exact = own.filter(|_| stays).map(|own| own.commit.clone());
+        let download = hubs.outline(layout, &wanted.repo, &(hub.reach)()?)?;
+        if *download.repo() != wanted.repo {
+            let message = format!("{} is called {} on the Hub", wanted.repo, download.repo());
+            return Err(Failure::new(Exit::Invalid, "model_renamed", message)
+                .with_hint(format!("declare it as `repo: {}`", download.repo())));
+        }
+        Ok(Box::new(download))
+    });
     Ok(ModelFacts {
         disk,
+        download,
         loadable,
+        is_asked,
         update: update || !is_asked,
         source,
         readers: Readers::declared(wanted)?,

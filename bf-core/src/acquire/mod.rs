@@ -27,4 +27,4 @@ pub use fetch::fetch;
 pub use outline::{Ask, Outline, Places, outline};
 pub use record::Record;
 pub use summary::{Left, Summary};
-pub use told::{Tally, Teller, Told};
+pub use told::{Teller, Told};

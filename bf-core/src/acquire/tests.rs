@@ -8,6 +8,7 @@ use crate::digest;
 use crate::hub::{Endpoint, Hub, Options};
 use crate::model::ModelId;
 use crate::model::choose::{Choice, Why};
+use crate::progress::News;
 use crate::report::{Exit, Failure};
 use crate::settings::Environment;
 use crate::web::testing::{Asked, Reply, Server, reply};
@@ -79,10 +80,13 @@ fn what_is_outlined_is_fetched_and_what_is_there_is_not() {
     );
     assert_eq!(summary.license_files, ["LICENSE"]);
 
-    let told = Arc::new(Mutex::new(Tally::default()));
-    let tally = Arc::clone(&told);
-    let teller: Teller = Arc::new(move |told| {
-        tally.lock().unwrap().take(&told);
+    // Bytes of the whole, and of the files that have come.
+    let counted = Arc::new(Mutex::new((0, 0)));
+    let sums = Arc::clone(&counted);
+    let teller: Teller = Arc::new(move |told| match told.news() {
+        News::Total(bytes) => sums.lock().unwrap().0 = bytes,
+        News::PartEnds { total, .. } => sums.lock().unwrap().1 += total,
+        _ => {}
     });
     let (downloads, blobs) = (dir.path().join("downloads"), dir.path().join("blobs"));
     let before = server.asked().len();
@@ -90,8 +94,7 @@ fn what_is_outlined_is_fetched_and_what_is_there_is_not() {
     let paths: Vec<_> = files.iter().map(|file| file.path.as_str()).collect();
     assert_eq!(paths, ["LICENSE", "config.json", "copy.json", "model.safetensors"]);
     assert_eq!(server.asked().len() - before, 3, "each content once");
-    let tally = told.lock().unwrap().clone();
-    assert_eq!((tally.done(), tally.total()), (33, 33));
+    assert_eq!(*counted.lock().unwrap(), (33, 33));
 
     // What an earlier try has left; then what the store has, of which one is damaged.
     let left = asked(&hub, &places, &Choice::default()).unwrap();

@@ -1,5 +1,6 @@
 //! `model`: the models of the cache.
 
+mod add;
 mod import;
 mod ls;
 mod named;
@@ -16,6 +17,8 @@ use crate::cli::Context;
 /// The verbs of `model`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Model {
+    /// Fetch models of the Hub into the cache
+    Add(add::Add),
     /// Bring a model from files of this machine into the cache
     Import(import::Import),
     /// List the models of the cache
@@ -32,6 +35,7 @@ impl Model {
     /// Runs one.
     pub(super) fn run(self, context: &Context) -> Result<Exit, Failure> {
         match self {
+            Self::Add(add) => add.run(context),
             Self::Import(import) => import.run(context),
             Self::Ls => ls::run(context),
             Self::Verify(verify) => verify.run(context),

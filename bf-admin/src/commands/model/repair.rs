@@ -30,7 +30,8 @@ pub(super) fn repair(
             let for_them = publisher.with(Readers::published(own).policy(*publisher.policy()));
             let Some(one) = own.all().find(|one| one.name == checked.revision.as_deref()) else { continue };
             for finding in &checked.findings {
-                match mend(&for_them, &checked.repo, &one, finding, &*refetch_of(&one)) {
+                match mend(&for_them, &checked.repo, &one, finding, &*refetch_of(&one, &context.environment))
+                {
                     Ok(()) => mended += 1,
                     Err(failure) => failures.push(failure),
                 }
@@ -99,6 +100,7 @@ mod tests {
 
     use bf_core::lock::SiteGuard;
     use bf_core::publish::Policy;
+    use bf_core::settings::Environment;
 
     use super::*;
 
@@ -129,14 +131,15 @@ mod tests {
         let own = RevisionOf { name: None, commit: &commit, files: &files };
         let go = |source: &dyn Refetch| mend(&publisher, &repo, &own, &finding, source);
         let at = store::folder(&layout, &repo).join("blobs").join("1".repeat(40));
-        assert_eq!(go(&*refetch_of(&own)).unwrap_err().code, "hub_not_built");
+        let offline = Environment::of([("HF_HUB_OFFLINE".to_owned(), "1".to_owned())]);
+        assert_eq!(go(&*refetch_of(&own, &offline)).unwrap_err().code, "hub_offline");
         assert_eq!(go(&Gives("two")).unwrap_err().code, "source_damaged");
         assert!(!at.exists());
         go(&Gives("one")).unwrap();
         assert_eq!(fs_err::read_to_string(&at).unwrap(), "one");
         let commit = bf_core::model::commit::pseudo_commit([("a", &files[0].sha256)]).unwrap();
         let own = RevisionOf { commit: &commit, ..own };
-        let failure = mend(&publisher, &repo, &own, &finding, &*refetch_of(&own)).unwrap_err();
+        let failure = mend(&publisher, &repo, &own, &finding, &*refetch_of(&own, &offline)).unwrap_err();
         assert_eq!(failure.code, "import_only");
     }
 }
