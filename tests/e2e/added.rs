@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bf_test_kit::hub::{Content, Fault, Hub, Place, Repo};
 use bf_test_kit::{Outcome, Program, Site};
+use nix::unistd::geteuid;
 use serde_json::{Value, json};
 
 const REPO: &str = "Org/Name";
@@ -211,6 +212,20 @@ fn what_cannot_be_had_says_why_and_what_to_do() {
 
     let two = add(&site, &hub, &["org/none", "org/pickle", "--allow-pickle"]).code(1);
     assert!(two.stdout.contains("1 change, 1 failed"), "{two}");
+    // For a group only: nothing of it is for others, not even what is known of it.
+    if geteuid().is_root() {
+        with("org/gated", &token).args(["--access", "group:daemon"]).code(0);
+        let models = site.cache().join("models");
+        for path in ["models--org--gated", ".meta/models--org--gated"] {
+            assert_eq!(mode(&models.join(path)), 0o750, "{path}");
+        }
+        let records = fs_err::read_dir(models.join(".meta/models--org--gated")).unwrap();
+        for record in records {
+            assert_eq!(mode(&record.unwrap().path()), 0o640);
+        }
+        refused(&with("org/gated", &token).args(["--access", "all"]), 65, "access_differs");
+        admin(&site, &hub, &["model", "rm", "org/gated", "--force"]).code(0);
+    }
     for id in ["org/gated", "org/private"] {
         let added = with(id, &token).args(["--access", "all"]).code(0);
         assert!(added.stderr.contains("its licence says who may use it"), "{added}");

@@ -170,7 +170,7 @@ fn undeclared(site: &Site, text: &str) -> Failure {
     if text.contains('/') {
         let message = format!("{shown} declares no model {text}");
         return Failure::new(Exit::NotFound, "model_not_declared", message)
-            .with_hint(format!("`bf-admin model import DIR --as {text}` imports without a declaration"));
+            .with_hint(format!("`bf-admin model add {text}` fetches it without a declaration"));
     }
     let message = format!("{shown} declares no image {text}, and no model of that name");
     Failure::new(Exit::NotFound, "not_declared", message)

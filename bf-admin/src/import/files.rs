@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bf_core::bounded::{self, Links};
-use bf_core::model::choose::{Choice, Wanted, choose};
+use bf_core::model::choose::{Choice, ChooseError, Wanted, Why, choose};
 use bf_core::model::format::MAX_INDEX;
 use bf_core::model::snapshot::{Snapshot, SnapshotFile};
 use bf_core::model::store::{self, NewFile, Take};
@@ -38,14 +38,8 @@ pub(crate) struct Files {
 /// Which files are taken, and how.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Kept {
-    /// Of several formats this one.
-    pub(crate) format: Option<WeightFormat>,
-    /// Whether what can hold code is taken as well.
-    pub(crate) pickle: bool,
-    /// Only files of these names; none: all.
-    pub(crate) include: Vec<Pattern>,
-    /// No files of these names.
-    pub(crate) exclude: Vec<Pattern>,
+    /// Which of its files.
+    pub(crate) choice: Choice,
     /// Of a model with several revisions this one.
     pub(crate) revision: Option<Revision>,
     /// How they get into the cache.
@@ -53,9 +47,20 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    fn is_wanted(&self, path: &str) -> bool {
-        (self.include.is_empty() || self.include.iter().any(|pattern| pattern.matches(path)))
-            && !self.exclude.iter().any(|pattern| pattern.matches(path))
+    /// What somebody says of files that he has: all of them, unless he says which.
+    pub(crate) fn choice(
+        format: Option<WeightFormat>,
+        include: &[Pattern],
+        exclude: &[Pattern],
+        allow_pickle: bool,
+    ) -> Choice {
+        Choice {
+            format: format.map(Wanted::Format),
+            include: include.to_vec(),
+            exclude: exclude.to_vec(),
+            all: format.is_none() && include.is_empty(),
+            allow_pickle,
+        }
     }
 }
 
@@ -101,17 +106,8 @@ impl Files {
             return Err(refused(named, "it is neither a file nor a folder"));
         }
         source.is_revision(kept.revision.as_ref())?;
-        let (wanted, left): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut source.files).into_iter().partition(|file| kept.is_wanted(&file.path));
-        source.files = wanted;
-        source.skipped.extend(left.into_iter().map(|file| file.path));
-        if !kept.pickle {
-            source.leave_pickle(id)?;
-        }
-        if let Some(format) = kept.format {
-            source.keep(id, format)?;
-        }
-        inspect::facts(id, named, &source.snapshot(), kept.format).map_err(unsound)?;
+        source.keep(id, &kept.choice)?;
+        source.sound(id, kept.choice.format)?;
         if kept.take == Take::Link {
             source.files.iter().try_for_each(|file| store::linkable(&file.from))?;
         }
@@ -170,26 +166,6 @@ impl Files {
         text
     }
 
-    /// Leaves out what can hold code. A model that has no other weights is refused.
-    fn leave_pickle(&mut self, id: &ModelId) -> Result<(), Failure> {
-        let (pickle, kept): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.files).into_iter().partition(|file| format::holds_code(&file.path));
-        self.files = kept;
-        self.pickle = pickle.into_iter().map(|file| file.path).collect();
-        let Some(first) = self.pickle.first().cloned() else { return Ok(()) };
-        // What is wrong with other weights is told when they are looked at.
-        if !matches!(format::choose(&self.snapshot(), None), Ok(None)) {
-            return Ok(());
-        }
-        let message = format!(
-            "{} is not imported: {id} has only weights in pickle ({first}), which runs code when it is loaded",
-            self.named.display()
-        );
-        Err(Failure::new(Exit::Invalid, "pickle_refused", message).with_hint(
-            "take safetensors or GGUF instead; if you trust who made it: `--allow-pickle`, or `allow_pickle: true` in site.yaml",
-        ))
-    }
-
     /// Lists the files of the root. `model`: the model's folder that it is in.
     fn list(&mut self, model: Option<&Path>) -> Result<(), Failure> {
         let folder = &self.root.clone();
@@ -221,25 +197,52 @@ impl Files {
         Ok(())
     }
 
-    /// Keeps the weights of one format, the set that an engine would load, and what is no weights.
-    fn keep(&mut self, id: &ModelId, wanted: WeightFormat) -> Result<(), Failure> {
+    /// Keeps what is chosen, by the rules for files of the Hub.
+    fn keep(&mut self, id: &ModelId, choice: &Choice) -> Result<(), Failure> {
         let files: Vec<_> = self.files.iter().map(|file| (file.path.as_str(), file.bytes)).collect();
-        // What can hold code and is still there was allowed.
-        let choice = Choice { format: Some(Wanted::Format(wanted)), allow_pickle: true, ..Choice::default() };
         let mut read = |path: &str| {
             let index = self.files.iter().find(|file| file.path == path);
             index.map(|file| bounded::read(&file.from, MAX_INDEX, Links::Follow)).transpose()
         };
-        let Ok(chosen) = choose(&files, &mut read, &choice) else {
-            // `facts` says what there is instead, or what is wrong with it.
-            inspect::facts(id, &self.named, &self.snapshot(), Some(wanted)).map_err(unsound)?;
-            return Ok(());
+        let chosen = match choose(&files, &mut read, choice) {
+            Ok(chosen) => chosen,
+            Err(ChooseError::Pickle { first }) => return Err(self.only_pickle(id, &first)),
+            Err(error) => {
+                // What is wrong with the files themselves is said in the words for all models.
+                self.files.retain(|file| {
+                    !choice.exclude.iter().any(|pattern| pattern.matches(&file.path))
+                        && (choice.allow_pickle || !format::holds_code(&file.path))
+                });
+                self.sound(id, choice.format)?;
+                let message = format!("{} is not imported: {error}", self.named.display());
+                return Err(Failure::new(Exit::Invalid, "model_without_weights", message).with_hint(
+                    "choose other files with `--format`, `--include` and `--exclude`, or all of them without",
+                ));
+            }
         };
-        self.skipped.extend(chosen.left_out.into_iter().map(|left| left.path));
+        for left in chosen.left_out {
+            if left.why == Why::Pickle { &mut self.pickle } else { &mut self.skipped }.push(left.path);
+        }
         let all = std::mem::take(&mut self.files).into_iter().enumerate();
         self.files =
             all.filter(|(at, _)| chosen.files.binary_search(at).is_ok()).map(|(_, file)| file).collect();
         Ok(())
+    }
+
+    /// Checks that what is kept is a model that can be loaded.
+    fn sound(&self, id: &ModelId, asked: Option<Wanted>) -> Result<(), Failure> {
+        let asked = asked.map(Wanted::format);
+        inspect::facts(id, &self.named, &self.snapshot(), asked).map(drop).map_err(unsound)
+    }
+
+    fn only_pickle(&self, id: &ModelId, first: &str) -> Failure {
+        let message = format!(
+            "{} is not imported: {id} has only weights in pickle ({first}), which runs code when it is loaded",
+            self.named.display()
+        );
+        Failure::new(Exit::Invalid, "pickle_refused", message).with_hint(
+            "take safetensors or GGUF instead; if you trust who made it: `--allow-pickle`, or `allow_pickle: true` in site.yaml",
+        )
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -318,7 +321,7 @@ mod tests {
     }
 
     fn read(named: &Path) -> Result<Files, Failure> {
-        Files::read(named, &id(), &Kept::default())
+        Files::read(named, &id(), &kept(None, &[], false))
     }
 
     fn paths(source: &Files) -> Vec<&str> {
@@ -391,7 +394,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs_err::write(dir.path().join("pytorch_model.bin"), "x").unwrap();
         fs_err::write(dir.path().join("config.json"), "{}").unwrap();
-        let read = |pickle| Files::read(dir.path(), &id(), &Kept { pickle, ..Kept::default() });
+        let read = |pickle| Files::read(dir.path(), &id(), &kept(None, &[], pickle));
         let failure = read(false).unwrap_err();
         assert_eq!((failure.code, failure.exit), ("pickle_refused", Exit::Invalid));
         assert!(failure.hint.unwrap().contains("--allow-pickle"));
@@ -404,6 +407,25 @@ mod tests {
         assert!(detail.ends_with("pickle can hold code: pytorch_model.bin and 1 more"), "{detail}");
     }
 
+    fn kept(format: Option<WeightFormat>, include: &[Pattern], pickle: bool) -> Kept {
+        Kept { choice: Kept::choice(format, include, &[], pickle), ..Kept::default() }
+    }
+
+    #[test]
+    fn patterns_choose_weights_as_of_the_hub_and_leave_small_files() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["m-Q4_K_M.gguf", "m-Q8_0.gguf"] {
+            fs_err::write(dir.path().join(name), gguf(1)).unwrap();
+        }
+        fs_err::write(dir.path().join("config.json"), "{}").unwrap();
+        let of = |include: &str| kept(None, &[include.parse().unwrap()], false);
+        let source = Files::read(dir.path(), &id(), &of("*Q8_0*")).unwrap();
+        assert_eq!(paths(&source), ["config.json", "m-Q8_0.gguf"]);
+        let failure = Files::read(dir.path(), &id(), &of("*F16*")).unwrap_err();
+        assert_eq!((failure.code, failure.exit), ("model_without_weights", Exit::Invalid));
+        assert_eq!(paths(&Files::read(dir.path(), &id(), &kept(None, &[], false)).unwrap()).len(), 3);
+    }
+
     #[test]
     fn a_format_leaves_the_other_weights_out() {
         let dir = tempfile::tempdir().unwrap();
@@ -413,7 +435,7 @@ mod tests {
         for name in ["model.safetensors", "pytorch_model.bin", "config.json", "README.md"] {
             fs_err::write(dir.path().join(name), "{}").unwrap();
         }
-        let of = |format| Kept { format: Some(format), ..Kept::default() };
+        let of = |format| kept(Some(format), &[], false);
         let source = Files::read(dir.path(), &id(), &of(WeightFormat::Gguf)).unwrap();
         assert_eq!(paths(&source), ["README.md", "config.json", "m-Q4_K_M.gguf"]);
         assert_eq!(source.skipped, ["m-Q8_0.gguf", "model.safetensors"]);

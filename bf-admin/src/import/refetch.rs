@@ -34,18 +34,18 @@ impl Refetch for ImportOnly {
 /// The Hub, which still has every commit.
 struct FromHub<'a> {
     environment: &'a Environment,
-    /// What it says of the one commit that is asked for.
-    listing: OnceCell<(Reach, Listing)>,
+    /// What it says of the one commit that is asked for: asked once, however many files are.
+    listing: OnceCell<Result<(Reach, Listing), Failure>>,
 }
 
 impl FromHub<'_> {
     fn listing(&self, repo: &ModelId, commit: &str) -> Result<&(Reach, Listing), Failure> {
-        if self.listing.get().is_none() {
+        let ask = || {
             let reach = Reach::new(self.environment, 0)?;
             let listing = reach.hub().listing(repo, &Revision::parse(commit)?)?;
-            let _ = self.listing.set((reach, listing)); // nobody else sets it
-        }
-        self.listing.get().ok_or_else(|| Failure::new(Exit::Failed, "hub_listing", "there is no listing"))
+            Ok((reach, listing))
+        };
+        self.listing.get_or_init(ask).as_ref().map_err(Clone::clone)
     }
 }
 

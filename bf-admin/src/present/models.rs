@@ -40,10 +40,12 @@ pub(super) fn model(
     let needed = disk != Disk::Whole || update || !is_asked;
     let source = wanted.path.as_deref().filter(|_| needed).map(|path| {
         let kept = Kept {
-            format: wanted.format.as_deref().and_then(|format| format.parse().ok()),
-            pickle: wanted.allow_pickle,
-            include: wanted.include.clone(),
-            exclude: wanted.exclude.clone(),
+            choice: Kept::choice(
+                wanted.format.as_deref().and_then(|format| format.parse().ok()),
+                &wanted.include,
+                &wanted.exclude,
+                wanted.allow_pickle,
+            ),
             revision: wanted.revision.clone(),
             take: Take::Copy,
         };

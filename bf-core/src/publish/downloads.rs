@@ -82,7 +82,8 @@ impl Publisher<'_> {
     }
 }
 
-/// Copies the files of a folder that are longer than those of the same name in `to`.
+/// Copies the files of a folder that are longer than those of the same name in `to`. Each goes away when it is copied, so that no two
+/// copies of all of them take room.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     for entry in fs::read_dir(from)? {
         let entry = entry?;
@@ -91,6 +92,9 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
         let is_longer = fs::symlink_metadata(&target).map_or(true, |there| there.len() < own.len());
         if own.is_file() && is_longer {
             fs::copy(entry.path(), &target)?;
+        }
+        if own.is_file() {
+            fs::remove_file(entry.path())?;
         }
     }
     Ok(())

@@ -34,7 +34,7 @@ pub(crate) struct Import {
     /// Of several formats take only this one: gguf or safetensors
     #[arg(long, value_parser = format)]
     format: Option<WeightFormat>,
-    /// Only files of these names, as `*.json`; can be given several times
+    /// Of the weights only files of these names, as `*Q4_K_M*`; can be given several times
     #[arg(long, value_name = "PATTERN")]
     include: Vec<Pattern>,
     /// No files of these names, as `onnx/`; can be given several times
@@ -109,10 +109,7 @@ impl Import {
         };
         let there = disk(Depth::Quick) != Disk::Absent;
         let kept = Kept {
-            format: self.format,
-            pickle: self.allow_pickle,
-            include: self.include.clone(),
-            exclude: self.exclude.clone(),
+            choice: Kept::choice(self.format, &self.include, &self.exclude, self.allow_pickle),
             revision: self.revision.clone(),
             take: self.how.take(),
         };

@@ -29,9 +29,9 @@ pub(super) fn repair(
             let Some(own) = locked.models.get(&checked.repo.to_string()) else { continue };
             let for_them = publisher.with(Readers::published(own).policy(*publisher.policy()));
             let Some(one) = own.all().find(|one| one.name == checked.revision.as_deref()) else { continue };
+            let source = refetch_of(&one, &context.environment);
             for finding in &checked.findings {
-                match mend(&for_them, &checked.repo, &one, finding, &*refetch_of(&one, &context.environment))
-                {
+                match mend(&for_them, &checked.repo, &one, finding, &*source) {
                     Ok(()) => mended += 1,
                     Err(failure) => failures.push(failure),
                 }
