@@ -36,8 +36,8 @@ pub(super) fn run_all(
             let mut locked = Locked::load(layout)?;
             let steps = steps(&locked)?;
             let done = apply::apply(publisher, &mut locked, steps, context.printer);
-            // Of a single thing the failure is the command's.
-            if let ([failure], [_]) = (done.failures.as_slice(), done.actions.as_slice()) {
+            // Of a single thing the failure is the command's. What failed after it, as on a full disk the catalogue, is no news.
+            if let ([failure, ..], [_]) = (done.failures.as_slice(), done.actions.as_slice()) {
                 return Err(failure.clone());
             }
             let line = done.audit();
