@@ -14,6 +14,7 @@ mod catalog;
 mod convert;
 mod crash;
 mod doctor;
+mod downloads;
 mod drift;
 mod faults;
 mod hostile;

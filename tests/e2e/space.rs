@@ -15,9 +15,28 @@ struct Small {
     images: Images,
 }
 
-struct Mounted(PathBuf);
+/// A small filesystem, until it is dropped.
+pub(crate) struct Mounted(PathBuf);
 
 impl Mounted {
+    /// A new one with these limits, in a new folder. `Err` says why there is none.
+    pub(crate) fn tmpfs(at: &Path, options: &str) -> Result<Self, String> {
+        if !nix::unistd::geteuid().is_root() {
+            return Err("a tmpfs is mounted by root only".into());
+        }
+        fs_err::create_dir(at).unwrap();
+        Self::mount(at, options)?;
+        Ok(Self(at.to_owned()))
+    }
+
+    /// Writes a file until no byte is left.
+    pub(crate) fn fill(&self) -> PathBuf {
+        let path = self.0.join("ballast");
+        let mut file = fs_err::File::create(&path).unwrap();
+        while std::io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
+        path
+    }
+
     /// Mounts it anew where it is mounted, with other limits.
     fn mount(at: &Path, options: &str) -> Result<(), String> {
         let output = std::process::Command::new("mount")
@@ -42,25 +61,12 @@ impl Drop for Mounted {
 
 impl Small {
     fn new(options: &str) -> Result<Self, String> {
-        if !nix::unistd::geteuid().is_root() {
-            return Err("a tmpfs is mounted by root only".into());
-        }
         let images = Images::new();
-        fs_err::create_dir(images.site.cache()).unwrap();
-        Mounted::mount(images.site.cache(), &format!("{options},mode=755"))?;
-        Ok(Self { mounted: Mounted(images.site.cache().to_owned()), images })
+        Ok(Self { mounted: Mounted::tmpfs(images.site.cache(), &format!("{options},mode=755"))?, images })
     }
 
     fn grow(&self, options: &str) {
         Mounted::mount(&self.mounted.0, &format!("remount,{options}")).unwrap();
-    }
-
-    /// Writes until it has no byte left.
-    fn fill(&self) -> PathBuf {
-        let path = self.mounted.0.join("ballast");
-        let mut file = fs_err::File::create(&path).unwrap();
-        while std::io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
-        path
     }
 
     /// Declares models of so many megabytes.
@@ -114,7 +120,7 @@ fn a_full_disk_is_told_and_leaves_what_was_there() {
     assert_eq!(before.changes(&small.tree("models")), Vec::<String>::new());
 
     // Not a single byte left, before anything begins.
-    let ballast = small.fill();
+    let ballast = small.mounted.fill();
     let told = small.setup("models", &update, 73).one_sentence();
     told.stderr_contains("No space left").stderr_contains("df -i");
     assert_eq!(before.changes(&small.tree("models")), Vec::<String>::new());
