@@ -314,6 +314,18 @@ fn a_declared_model_is_fetched_and_stays_at_its_commit_until_it_is_updated() {
     assert_eq!(lock(&site)["models"][REPO]["commit"], json!(newer));
     assert_eq!(files(&site, &newer, &second).len(), 4);
     setup(&["--update", REPO]).code(0).stdout_contains("nothing to do");
+
+    // Who may not read it any more may not read what is known of it either.
+    if geteuid().is_root() {
+        let record = site.cache().join(format!("models/.meta/{FOLDER}/{newer}.json"));
+        assert_eq!(mode(&record), 0o644);
+        site.declare_text(
+            "schema: 1\ncache_dir: cache\nmodels: [{repo: Org/Name, access: 'group:daemon'}]\n",
+        );
+        setup(&[]).code(0);
+        assert_eq!((mode(&record), mode(record.parent().unwrap())), (0o640, 0o750));
+        setup(&[]).code(0).stdout_contains("nothing to do");
+    }
 }
 
 #[test]

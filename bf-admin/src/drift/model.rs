@@ -74,7 +74,23 @@ pub(super) fn model(look: &Look<'_>, id: &ModelId, own: &LockedModel, whole: boo
         }
     }
     refs(look, &mut faults, &folder.join("refs"), own, &commits, &all);
+    records(look, &mut faults, &look.layout.model_records().join(id.folder_name()), &commits);
     faults
+}
+
+/// What the Hub said of these commits is for those that the model is for.
+fn records(look: &Look<'_>, faults: &mut Vec<Fault>, folder: &Path, commits: &BTreeSet<String>) {
+    look.access(faults, folder, Content::Data);
+    for path in entries(folder) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let is_one = name.strip_suffix(".json").is_some_and(|commit| commits.contains(commit));
+        let is_file = fs_err::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
+        if is_one && is_file {
+            look.access(faults, &path, Content::Data);
+        } else {
+            faults.push(strange(PART, &path, WHO));
+        }
+    }
 }
 
 /// The revisions of the lock by their snapshots, each with whether all its blobs are there.

@@ -18,7 +18,8 @@ pub(super) fn top(look: &Look<'_>) -> Vec<Fault> {
         look.access(&mut faults, layout.root(), Content::Data);
     }
     let parts = Part::ALL.into_iter().filter(|part| *part != Part::Top).map(|part| layout.part(part));
-    for folder in parts.chain([layout.bin(), layout.image_store(), layout.catalogs()]) {
+    for folder in parts.chain([layout.bin(), layout.image_store(), layout.catalogs(), layout.model_records()])
+    {
         look.access(&mut faults, &folder, Content::Data);
     }
     let files = [layout.resource_specs(), layout.site_yaml(), layout.site_lock(), layout.catalog()];

@@ -2,9 +2,10 @@
 
 use std::io::{self, Write};
 
+use bf_core::acquire::Record;
 use bf_core::model::{self, Location, ModelInfo, Root, cache};
 use bf_core::report::{Exit, Failure, Report, human_bytes, table};
-use bf_core::site::{self, Locked};
+use bf_core::site::{self, Layout, Locked};
 use serde::Serialize;
 
 use crate::cli::Context;
@@ -58,12 +59,15 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
     for finding in &inventory.findings {
         printer::finding(finding);
     }
-    let models = inventory.models.into_iter().map(|info| listed(info, &root, &locked)).collect();
+    let models = inventory.models.into_iter().map(|info| listed(&layout, info, &root, &locked)).collect();
     context.printer.print(&Models { models })?;
     Ok(Exit::Ok)
 }
 
-fn listed(info: ModelInfo, root: &Root, locked: &Locked) -> Listed {
+fn listed(layout: &Layout, mut info: ModelInfo, root: &Root, locked: &Locked) -> Listed {
+    if info.license.is_none() {
+        info.license = Record::read(layout, &info.repo, &info.revision).and_then(|record| record.license);
+    }
     let refs = cache::repo(root, &info.repo).ok().flatten().map(|repo| repo.refs).unwrap_or_default();
     let refs =
         refs.into_iter().filter(|(_, commit)| *commit == info.revision).map(|(name, _)| name).collect();
