@@ -64,11 +64,19 @@ pub(crate) fn change<T>(
 }
 
 /// Refuses what the filesystem of a folder, which may not be there yet, has no room for. One that cannot be asked is let be: writing will tell.
-/// `what`: `the image q.io/a:1`.
-pub(crate) fn fits(folder: &Path, needed: u64, what: &str) -> Result<(), Failure> {
+/// `needed`: bytes, and files and folders. `what`: `the image q.io/a:1`.
+pub(crate) fn fits(folder: &Path, (needed, entries): (u64, u64), what: &str) -> Result<(), Failure> {
     let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(folder);
     let Ok(stat) = statvfs(there) else { return Ok(()) };
     let free = stat.blocks_available().saturating_mul(stat.fragment_size());
+    // Those that make inodes as they are needed say that they have none at all.
+    if stat.files() > 0 && stat.files_available() < entries {
+        let (free, folder) = (stat.files_available(), folder.display());
+        let message = format!(
+            "there are not enough inodes for {what}: it needs about {entries}, the filesystem of {folder} has {free}"
+        );
+        return Err(Failure::new(Exit::CannotCreate, "no_space", message));
+    }
     if needed <= free {
         return Ok(());
     }

@@ -157,10 +157,11 @@ fn a_revision_and_files_are_what_was_asked_for() {
     own.has(&repo, &commit, &["README.md", "model-Q8_0.gguf"]);
     let v1 = own.models().join(FOLDER).join("refs/v1");
     assert_eq!(fs_err::read_to_string(v1).unwrap(), commit);
-    // Others of the same commit take their place, and their room.
+    // Others of the same commit come beside them.
+    own.hub.forget();
     add(&[ID, "--revision", "v1", "--include", "*Q4_K_M*"]).stdout_contains("was added");
-    own.has(&repo, &commit, &["README.md", "model-Q4_K_M.gguf"]);
-    assert_eq!(names(&own.models().join(FOLDER).join("blobs")).len(), 2);
+    own.has(&repo, &commit, &["README.md", "model-Q4_K_M.gguf", "model-Q8_0.gguf"]);
+    assert_eq!(own.sent(), 2_000_000);
     add(&[&format!("{ID}@v1"), "--include", "*Q4_K_M*"]).stdout_contains("is there already");
 
     for (words, code) in [

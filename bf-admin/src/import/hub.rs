@@ -1,10 +1,10 @@
 //! What is wanted of the Hub, and the one place where it is fetched.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::{fmt, thread};
 
-use bf_core::acquire::{self, Ask, Outline, Places, Record, Teller, Told};
+use bf_core::acquire::{self, Ask, Outline, Record, Teller, Told};
 use bf_core::hub::{Bandwidth, Hub, Options};
 use bf_core::model::choose::{self, Choice};
 use bf_core::model::store::{self, New, NewFile, Take};
@@ -97,19 +97,9 @@ impl Wanted {
         repo: &ModelId,
         reach: &Reach,
     ) -> Result<Download, Failure> {
-        let places = |id: &ModelId| Places {
-            blobs: store::folder(layout, id).join("blobs"),
-            downloads: downloads(layout, id),
-        };
         let (revision, exact) = (self.revision.as_deref(), self.exact.as_deref());
-        let ask = |id| Ask { id, revision, exact, choice: &self.choice };
-        let mut outline = acquire::outline(reach.hub(), &ask(repo), &places(repo)).map_err(site_says)?;
-        if outline.id() != repo {
-            // What is there is there under its own name.
-            let id = outline.id().clone();
-            outline = acquire::outline(reach.hub(), &ask(&id), &places(&id)).map_err(site_says)?;
-            outline.listing.renamed_from = Some(repo.clone());
-        }
+        let ask = Ask { id: repo, revision, exact, choice: &self.choice };
+        let outline = acquire::outline_for(reach.hub(), &ask, layout).map_err(site_says)?;
         self.may_enter(outline.id(), outline.is_restricted())?;
         Ok(Download { reach: reach.clone(), outline, kept: Vec::new() })
     }
@@ -138,14 +128,6 @@ fn site_says(failure: Failure) -> Failure {
         }
         _ => failure,
     }
-}
-
-/// Folders in which earlier tries may have left what they fetched, of whatever claim.
-fn downloads(layout: &Layout, id: &ModelId) -> Vec<PathBuf> {
-    let home = layout.models().join(Layout::DOWNLOADS);
-    // What cannot be listed is not ours: then nothing is there for us.
-    let claims = fs_err::read_dir(home).into_iter().flatten().flatten();
-    claims.map(|claim| claim.path().join(id.folder_name())).collect()
 }
 
 impl Download {
@@ -205,13 +187,7 @@ pub(super) fn make(
     let blobs = store::folder(layout, outline.id()).join("blobs");
     let mut files =
         telling(tell, |teller| acquire::fetch(download.reach.hub(), outline, downloads, &blobs, teller))?;
-    files.extend(download.kept.iter().map(|file| NewFile {
-        path: file.path.clone(),
-        from: blobs.join(file.blob_name()),
-        bytes: file.bytes,
-        blob: Some(file.blob_name().to_owned()),
-        sha256: Some(file.sha256.clone()),
-    }));
+    files.extend(download.kept.iter().map(|file| NewFile::stored(file, &blobs)));
     files.sort_by(|one, other| one.path.cmp(&other.path));
     let new = New { id: outline.id(), commit: Some(outline.commit()), files: &files, take: Take::Fetched };
     store::make(layout, &new, stage, &|_, _| ())

@@ -24,7 +24,7 @@ mod tests;
 mod told;
 
 pub use fetch::fetch;
-pub use outline::{Ask, Outline, Places, outline};
+pub use outline::{Ask, Outline, Places, outline, outline_for};
 pub use record::Record;
 pub use summary::{Left, Summary};
 pub use told::{Teller, Told};

@@ -8,8 +8,9 @@ use crate::bounded::{self, Links};
 use crate::hub::{FileHash, Hub, Listing, RemoteFile};
 use crate::model::choose::{Choice, Chosen, LeftOut, choose};
 use crate::model::format::{Alternative, MAX_INDEX};
-use crate::model::{ModelId, Revision, WeightFormat};
+use crate::model::{ModelId, Revision, WeightFormat, store};
 use crate::report::{Exit, Failure};
+use crate::site::Layout;
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +32,20 @@ pub struct Places {
     pub blobs: PathBuf,
     /// Folders in which earlier tries may have left something.
     pub downloads: Vec<PathBuf>,
+}
+
+impl Places {
+    /// Where a store keeps them.
+    pub fn of(layout: &Layout, id: &ModelId) -> Self {
+        let home = layout.models().join(Layout::DOWNLOADS);
+        // What cannot be listed is not ours: then nothing is there for us.
+        let claims = fs_err::read_dir(home).into_iter().flatten().flatten();
+        let downloads = claims.map(|claim| claim.path().join(id.folder_name()));
+        Self {
+            blobs: store::folder(layout, id).join("blobs"),
+            downloads: downloads.filter(|folder| folder.is_dir()).collect(),
+        }
+    }
 }
 
 /// What there is to be done.
@@ -97,6 +112,21 @@ pub fn outline(hub: &Hub, ask: &Ask<'_>, places: &Places) -> Result<Outline, Fai
     Ok(outline)
 }
 
+/// As [`outline`], for a store, which has the model under the name that the Hub calls it by.
+///
+/// # Errors
+/// As [`outline`].
+pub fn outline_for(hub: &Hub, ask: &Ask<'_>, layout: &Layout) -> Result<Outline, Failure> {
+    let asked = outline(hub, ask, &Places::of(layout, ask.id))?;
+    if asked.id() == ask.id {
+        return Ok(asked);
+    }
+    let id = asked.id().clone();
+    let mut outline = outline(hub, &Ask { id: &id, ..*ask }, &Places::of(layout, &id))?;
+    outline.listing.renamed_from = Some(ask.id.clone());
+    Ok(outline)
+}
+
 fn chosen(hub: &Hub, listing: &Listing, choice: &Choice, blobs: &Path) -> Result<Chosen, Failure> {
     let files: Vec<(&str, u64)> = listing.files.iter().map(|file| (file.path.as_str(), file.bytes)).collect();
     let mut read = |path: &str| -> Result<Option<Vec<u8>>, Failure> {
@@ -121,6 +151,14 @@ impl Outline {
     /// Its commit: 40 hex digits.
     pub fn commit(&self) -> &str {
         &self.listing.commit
+    }
+
+    /// The name that the revision is kept under; nothing for `main`. Of a commit that is all of it, since the beginning of one is no name.
+    pub fn asked_as(&self) -> Option<&str> {
+        let name = self.revision.as_deref().filter(|name| *name != store::MAIN)?;
+        let is_begin = Revision::parse(name).is_ok_and(|name| name.is_commit_prefix())
+            && self.commit().starts_with(&name.to_ascii_lowercase());
+        Some(if is_begin { self.commit() } else { name })
     }
 
     /// Whether the Hub gives it to some only.

@@ -162,3 +162,23 @@ fn terms_that_do_not_come_with_it_are_named() {
         ]
     );
 }
+
+#[test]
+fn a_revision_is_kept_under_its_name_and_a_commit_under_all_of_it() {
+    let (_server, hub) = hub(FILES, "");
+    let dir = tempfile::tempdir().unwrap();
+    let layout = crate::site::Layout::new(dir.path());
+    let id: ModelId = "org/name".parse().unwrap();
+    for (revision, kept) in [
+        (None, None),
+        (Some("main"), None),
+        (Some("v1"), Some("v1")),
+        (Some(&COMMIT[..9]), Some(COMMIT)),
+        (Some("abcdef0"), Some("abcdef0")),
+    ] {
+        let ask = Ask { id: &id, revision, exact: None, choice: &Choice::default() };
+        let outline = outline_for(&hub, &ask, &layout).unwrap();
+        assert_eq!(outline.asked_as(), kept, "{revision:?}");
+        assert_eq!(outline.summary().renamed_from.as_deref(), Some("org/name"), "and under the Hub's name");
+    }
+}

@@ -88,7 +88,7 @@ impl Make for Maker {
 
     fn make(&self, to: &Path, downloads: &Path) -> Result<Option<Digest>, Failure> {
         let name = self.found.pinned.clone().unpinned();
-        let fits = |needed| folder::fits(downloads, needed, &format!("the image {name}"));
+        let fits = |needed| folder::fits(downloads, (needed, 0), &format!("the image {name}"));
         self.recipe.make(&self.found, to, downloads, &fits, &self.tell)?;
         Ok(Some(self.found.digest.clone()))
     }

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bf_core::acquire::{self, Ask, Outline, Places, Record, Summary, Teller, Told};
+use bf_core::acquire::{self, Ask, Outline, Record, Summary, Teller, Told};
 use bf_core::hub::{Bandwidth, Hub, Options};
 use bf_core::image::store::write_lock;
 use bf_core::model::choose::Choice;
-use bf_core::model::store::{self, Asked, New, Take};
+use bf_core::model::store::{self, Asked, New, NewFile, Take};
 use bf_core::model::{self, Location, ModelId, Root, WeightFormat};
 use bf_core::progress::Display;
 use bf_core::publish::Publisher;
@@ -16,8 +16,6 @@ use bf_core::settings::{Environment, Settings};
 use bf_core::site::{self, Access, Layout, Locked, LockedModel, Part, RevisionOf};
 use serde::Serialize;
 
-use super::remove::downloads;
-use super::used::users;
 use super::{change, explained};
 use crate::folder;
 use crate::printer::Printer;
@@ -78,9 +76,11 @@ pub(crate) fn add(
     let own = folder::own(&settings.home_dir)?;
     let layout = own.clone().unwrap_or_else(|| Layout::new(&settings.home_dir));
     let locked = own.as_ref().map_or_else(|| Ok(Locked::default()), Locked::load)?;
-    let outline = match acquire::outline(&hub, &wanted.ask(), &places(&layout, &wanted.id)) {
+    let outline = match acquire::outline_for(&hub, &wanted.ask(), &layout) {
         Err(failure) if failure.exit == Exit::Unreachable && wanted.is_any() => {
-            let (of, path) = whole(&layout, &locked, wanted, &wanted.id).ok_or_else(|| failure.clone())?;
+            let asked = Asked { revision: wanted.revision.as_deref(), declared: false };
+            let there = whole(&layout, &locked, asked, &wanted.id);
+            let (of, path) = there.ok_or_else(|| failure.clone())?;
             printer.note(&format!("warning: {failure}; what is there is not compared with it"));
             let (repo, commit) = (wanted.id.clone(), of.commit.to_owned());
             return Ok(Added {
@@ -106,25 +106,25 @@ pub(crate) fn add(
     if let Some(path) = shared.as_ref().and_then(|layout| snapshot_with(layout, &outline)) {
         return Ok(added(Change::Shared, Some(path)));
     }
-    if let Some(path) = there(&layout, &locked, wanted, &outline) {
+    if let Some(path) = there(&layout, &locked, &outline) {
         return Ok(added(Change::Keep, Some(path)));
     }
     tell(&layout, &outline, &summary, printer);
-    folder::fits(&layout.models(), outline.to_fetch(), &format!("the model {}", outline.id()))
-        .map_err(explained)?;
+    let needed = (outline.to_fetch(), outline.entries());
+    folder::fits(&layout.models(), needed, &format!("the model {}", outline.id())).map_err(explained)?;
     if dry_run {
         return Ok(added(Change::Add, None));
     }
     change(&settings.home_dir, printer, |publisher, locked| {
         // Somebody else may have fetched it while we waited for the lock.
-        if let Some(path) = there(publisher.layout(), locked, wanted, &outline) {
+        if let Some(path) = there(publisher.layout(), locked, &outline) {
             return Ok(added(Change::Keep, Some(path)));
         }
         let name = outline.id().to_string();
         display.expect(1);
         display.start(0, ("model", &name), Some(outline.missing_bytes()), "");
         let before = locked.models.get(&name).cloned();
-        let made = fetch(publisher, locked, wanted, &outline, (&hub, &display));
+        let made = fetch(publisher, locked, &outline, (&hub, &display));
         match &made {
             Ok(_) => display.finish(0),
             Err(failure) => display.fail(0, &failure.message),
@@ -132,8 +132,7 @@ pub(crate) fn add(
         drop(display);
         let made = made?;
         if let Some(before) = before {
-            let home_dir = &settings.home_dir;
-            left(publisher, locked, (&before, outline.id()), home_dir, printer)?;
+            left(&before, locked.models.get(&name), outline.id(), printer);
         }
         Ok(added(Change::Add, Some(made)))
     })
@@ -153,15 +152,6 @@ impl Wanted {
     fn format(&self) -> Option<WeightFormat> {
         self.choice.format.map(model::choose::Wanted::format)
     }
-
-    fn asked(&self) -> Asked<'_> {
-        Asked { revision: self.revision.as_deref(), declared: false }
-    }
-}
-
-/// Where what is there of a model may be.
-fn places(layout: &Layout, id: &ModelId) -> Places {
-    Places { blobs: store::folder(layout, id).join("blobs"), downloads: downloads(layout, id) }
 }
 
 /// The Hub as the environment says, of which the display's thing number 0 is told.
@@ -216,11 +206,15 @@ fn snapshot_with(layout: &Layout, outline: &Outline) -> Option<PathBuf> {
     outline.files.iter().all(|file| has(&file.path, file.bytes)).then_some(snapshot)
 }
 
-/// The snapshot in the user's folder, if it has just these files and is [`whole`].
-fn there(layout: &Layout, locked: &Locked, wanted: &Wanted, outline: &Outline) -> Option<PathBuf> {
-    let (of, snapshot) = whole(layout, locked, wanted, outline.id())?;
+/// What the revision is asked for as.
+fn asked(outline: &Outline) -> Asked<'_> {
+    Asked { revision: outline.asked_as(), declared: false }
+}
+
+/// The snapshot in the user's folder, if it has these files and is [`whole`].
+fn there(layout: &Layout, locked: &Locked, outline: &Outline) -> Option<PathBuf> {
+    let (of, snapshot) = whole(layout, locked, asked(outline), outline.id())?;
     let is_same = of.commit == outline.commit()
-        && of.files.len() == outline.files.len()
         && outline.files.iter().all(|file| {
             of.files.iter().any(|own| own.path == file.path && own.blob_name() == file.hash.hex())
         });
@@ -231,10 +225,10 @@ fn there(layout: &Layout, locked: &Locked, wanted: &Wanted, outline: &Outline) -
 fn whole<'l>(
     layout: &Layout,
     locked: &'l Locked,
-    wanted: &Wanted,
+    asked: Asked<'_>,
     id: &ModelId,
 ) -> Option<(RevisionOf<'l>, PathBuf)> {
-    let (own, asked) = (locked.models.get(&id.to_string())?, wanted.asked());
+    let own = locked.models.get(&id.to_string())?;
     let of = asked.of(own).or_else(|| Some(own.main()).filter(|_| asked.is_main_of(own)))?;
     let folder = store::folder(layout, id);
     let snapshot = folder.join("snapshots").join(of.commit);
@@ -270,7 +264,6 @@ fn is_open(folder: &Path) -> bool {
 fn fetch(
     publisher: &Publisher<'_>,
     locked: &mut Locked,
-    wanted: &Wanted,
     outline: &Outline,
     (hub, display): (&Hub, &Arc<Display>),
 ) -> Result<PathBuf, Failure> {
@@ -283,15 +276,24 @@ fn fetch(
         let display = Arc::clone(display);
         Arc::new(move |told: Told| display.tell(0, &told.news()))
     };
-    let files = acquire::fetch(hub, outline, downloads.path(), &folder.join("blobs"), &teller)?;
+    let (blobs, asked) = (folder.join("blobs"), asked(outline));
+    let mut files = acquire::fetch(hub, outline, downloads.path(), &blobs, &teller)?;
+    let before = locked.models.get(&id.to_string()).cloned();
+    // What was added of the same commit before stays: to add takes nothing away.
+    let same = before.as_ref().and_then(|own| asked.of(own)).filter(|own| own.commit == outline.commit());
+    for own in same.iter().flat_map(|own| own.files) {
+        if files.iter().all(|file| file.path != own.path) {
+            files.push(NewFile::stored(own, &blobs));
+        }
+    }
+    files.sort_by(|one, other| one.path.cmp(&other.path));
     let new = New { id, commit: Some(outline.commit()), files: &files, take: Take::Fetched };
     let made = store::make(layout, &new, stage.path(), &|_, _| {})?;
-    let before = locked.models.get(&id.to_string()).cloned();
-    let refs = store::refs(before.as_ref(), wanted.asked());
+    let refs = store::refs(before.as_ref(), asked);
     Record::of(outline).publish(publisher, id, *publisher.policy())?;
     store::put(publisher, id, stage.path(), &made, &refs)?;
     let snapshot = folder.join("snapshots").join(&made.commit);
-    store::enter(locked, id, wanted.asked(), made, Access::All);
+    store::enter(locked, id, asked, made, Access::All);
     write_lock(publisher, locked)?;
     drop(stage);
     // What cannot be removed is no reason to say that the model is not there: the next run takes it over.
@@ -299,30 +301,12 @@ fn fetch(
     Ok(snapshot)
 }
 
-/// Looks at what the model had before. Files that were chosen before, and now are not, go as soon as no service needs the model. A
-/// revision that has no name any more stays, and that is said: somebody may have named it where we do not see it.
-fn left(
-    publisher: &Publisher<'_>,
-    locked: &Locked,
-    (before, id): (&LockedModel, &ModelId),
-    home_dir: &Path,
-    printer: Printer,
-) -> Result<(), Failure> {
-    let layout = publisher.layout();
-    let now = locked.models.get(&id.to_string());
+/// Says what the model had before and now has no name any more. It stays: somebody may have named its commit where we do not see it.
+fn left(before: &LockedModel, now: Option<&LockedModel>, id: &ModelId, printer: Printer) {
     let is_named = |commit: &str| now.is_some_and(|now| now.all().any(|own| own.commit == commit));
     for gone in before.all().filter(|own| !is_named(own.commit)) {
         let short: String = gone.commit.chars().take(12).collect();
         printer
             .note(&format!("the commit {short} stays beside it: `bf-user model rm {id}@{short}` removes it"));
     }
-    let was_ours = |name: &str| before.all().any(|own| own.files.iter().any(|file| file.blob_name() == name));
-    let mut unused = store::unused_blobs(layout, id, now);
-    unused.retain(|blob| blob.path.file_name().and_then(|name| name.to_str()).is_some_and(was_ours));
-    if !unused.is_empty() && users(home_dir, &store::folder(layout, id), id, None)?.is_empty() {
-        for blob in unused {
-            publisher.remove(Part::Models, &blob.path)?;
-        }
-    }
-    Ok(())
 }

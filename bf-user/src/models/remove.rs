@@ -1,8 +1,9 @@
 //! Takes models of the user's own away.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use bf_core::acquire::Places;
 use bf_core::image::store::write_lock;
 use bf_core::model::{Location, ModelId, Named, cache, store};
 use bf_core::publish::Publisher;
@@ -70,7 +71,7 @@ fn found(
 ) -> Result<Option<String>, Failure> {
     let folder = store::folder(layout, &named.repo);
     let is_there = fs_err::symlink_metadata(&folder).is_ok();
-    let is_begun = named.revision.is_none() && !downloads(layout, &named.repo).is_empty();
+    let is_begun = named.revision.is_none() && !Places::of(layout, &named.repo).downloads.is_empty();
     if !is_there && !is_begun {
         return Err(missing(named));
     }
@@ -95,7 +96,7 @@ fn take(publisher: &Publisher<'_>, locked: &mut Locked, gone: &Removed) -> Resul
         }
         _ => {
             store::remove_model(publisher, id)?;
-            for left in downloads(layout, id) {
+            for left in Places::of(layout, id).downloads {
                 publisher.remove(Part::Models, &left)?;
             }
             locked.models.remove(&name);
@@ -108,12 +109,4 @@ fn take(publisher: &Publisher<'_>, locked: &mut Locked, gone: &Removed) -> Resul
 fn without(mut own: LockedModel, commit: &str) -> Option<LockedModel> {
     own.revisions.retain(|_, other| other.commit != commit);
     (own.commit != commit).then_some(own)
-}
-
-/// What tries that did not come to their ends have left of a model.
-pub(super) fn downloads(layout: &Layout, id: &ModelId) -> Vec<PathBuf> {
-    let home = layout.models().join(Layout::DOWNLOADS);
-    // What cannot be listed is not ours: then nothing is there for us.
-    let claims = fs_err::read_dir(home).into_iter().flatten().flatten();
-    claims.map(|claim| claim.path().join(id.folder_name())).filter(|folder| folder.is_dir()).collect()
 }

@@ -109,15 +109,7 @@ impl Add {
         };
         let mut download = wanted.outline(layout, &named.repo, reach)?;
         let repo = download.repo().clone();
-        // The beginning of a commit is no name to keep.
-        let is_begin = |name: &&str| {
-            Revision::parse(name).is_ok_and(|name| name.is_commit_prefix())
-                && download.outline.commit().starts_with(&name.to_ascii_lowercase())
-        };
-        let revision = match asked {
-            Some(name) if is_begin(&name) => Some(download.outline.commit().to_owned()),
-            name => name.map(str::to_owned),
-        };
+        let revision = download.outline.asked_as().map(str::to_owned);
         let own = locked.models.get(&repo.to_string());
         let before = own.and_then(|own| Asked { revision: revision.as_deref(), declared: false }.of(own));
         if let Some(before) = before.filter(|before| before.commit == download.outline.commit()) {

@@ -31,6 +31,19 @@ pub struct NewFile {
     pub sha256: Option<String>,
 }
 
+impl NewFile {
+    /// One that a folder of blobs has already, and that stays as it is; for [`Take::Fetched`].
+    pub fn stored(file: &LockedFile, blobs: &Path) -> Self {
+        Self {
+            path: file.path.clone(),
+            from: blobs.join(file.blob_name()),
+            bytes: file.bytes,
+            blob: Some(file.blob_name().to_owned()),
+            sha256: Some(file.sha256.clone()),
+        }
+    }
+}
+
 /// How files get into the cache.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Take {
