@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use bf_test_kit::images::{
     Account, Allowed, Authority, Comparison, Config, Faults, Image, ImageTree, Item, Layer, Layout, Mounted,
-    Packing, Proxy, Registry, ToolRoot, expected, small,
+    Packing, Proxy, Registry, ToolRoot, expected, login, small,
 };
 use bf_test_kit::{Outcome, Program, Site, or_skip, readable_anywhere};
 use serde_json::json;
@@ -85,7 +85,8 @@ impl Own {
         assert!(!outcome.to_string().contains(password), "{outcome}");
         let files: Vec<PathBuf> = [self.0.cache(), &self.0.tmp()].into_iter().flat_map(files_below).collect();
         assert!(files.iter().any(|file| file.ends_with("audit.jsonl")), "{files:?}");
-        for secret in [password, &base64(&format!("{}:{password}", Account::TESTER.user))] {
+        let entry = entry(password);
+        for secret in [password, entry["auth"].as_str().unwrap()] {
             assert_eq!(readable_anywhere(secret, &files), [""; 0].map(PathBuf::from));
         }
     }
@@ -99,22 +100,9 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// As `docker login` writes name and password.
-fn base64(text: &str) -> String {
-    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let digits = text.as_bytes().chunks(3).flat_map(|three| {
-        let bits = (0..3).fold(0, |bits, at| bits << 8 | usize::from(*three.get(at).unwrap_or(&0)));
-        let digit = move |at: usize| {
-            if at > three.len() { '=' } else { char::from(DIGITS[bits >> (18 - 6 * at) & 63]) }
-        };
-        (0..4).map(digit)
-    });
-    digits.collect()
-}
-
 /// The entry of `auths` for the account of the tests.
 fn entry(password: &str) -> serde_json::Value {
-    json!({"auth": base64(&format!("{}:{password}", Account::TESTER.user))})
+    login(Account::TESTER.user, password)
 }
 
 /// A registry, open or closed, with the small image as `some/small:1`.

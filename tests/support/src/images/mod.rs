@@ -31,7 +31,7 @@ pub use modules::{machine_learning, real_files};
 pub use mounted::{Mounted, partition};
 pub use noise::Noise;
 pub use proxy::{Faults, Proxy};
-pub use registry::{Account, Registry};
+pub use registry::{Account, Registry, login};
 pub use root::ToolRoot;
 pub use tar::tar_header;
 pub use tree::{ImageEntry, ImageTree, Kind};
