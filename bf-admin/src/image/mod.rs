@@ -24,5 +24,5 @@ pub(crate) use output::write as write_file;
 pub(crate) use place::Place;
 pub(crate) use probes::{Probes, Tried, TriedPartition};
 pub(crate) use store::{Fetch, import, publish_import, pull};
-pub(crate) use verify::{Closely, State as VerifyState, Verified, exit as verify_exit, verify};
+pub(crate) use verify::{Closely, State as VerifyState, Verified, exit as verify_exit, kept, verify};
 pub(crate) use wanted::reference;

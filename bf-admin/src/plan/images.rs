@@ -16,7 +16,7 @@ pub(super) fn step(name: &str, facts: &ImageFacts, update: bool) -> Step {
     };
     let need = facts.need(name, update);
     let change = match &need {
-        Need::Nothing => return Step::keep(KIND, name, kept(facts)),
+        Need::Nothing => return Step::keep(KIND, name, kept(facts, wanted)),
         Need::Link(_) => Change::Link,
         Need::Pull(_) => Change::Pull,
     };
@@ -35,13 +35,14 @@ pub(super) fn step(name: &str, facts: &ImageFacts, update: bool) -> Step {
             Step::new(KIND, name, change, format!("{wanted}: {why}{note}"), task)
         }
         (_, _, Some(Err(failure))) => Step::fail(KIND, name, change, failure),
-        _ => Step::keep(KIND, name, kept(facts)),
+        _ => Step::keep(KIND, name, kept(facts, wanted)),
     }
 }
 
-fn kept(facts: &ImageFacts) -> String {
-    let pinned = |own: &LockedImage| if own.digest.is_some() { ", pinned" } else { "" };
-    facts.own.as_ref().map(|(_, own)| format!("{}{}", own.digest12(), pinned(own))).unwrap_or_default()
+/// What is there. The lock has a digest of every image that was pulled; pinned is what site.yaml pins.
+fn kept(facts: &ImageFacts, wanted: &Reference) -> String {
+    let pinned = if wanted.digest().is_some() { ", pinned" } else { "" };
+    facts.own.as_ref().map(|(_, own)| format!("{}{pinned}", own.digest12())).unwrap_or_default()
 }
 
 /// The entry of an image that is there, as it is asked for now.

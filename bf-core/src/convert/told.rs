@@ -34,7 +34,12 @@ impl Told {
     pub fn sentence(&self) -> Option<String> {
         let event = match self {
             Self::Found { digest, layers, bytes } => {
-                return Some(format!("{}: {} in {layers} layers", digest.short(), human_bytes(*bytes)));
+                let plural = if *layers == 1 { "" } else { "s" };
+                return Some(format!(
+                    "{}: {} in {layers} layer{plural}",
+                    digest.short(),
+                    human_bytes(*bytes)
+                ));
             }
             Self::Layers(Progress { layer, layers, bytes: 0 }) => {
                 return Some(format!("converting layer {layer} of {layers}"));

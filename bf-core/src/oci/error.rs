@@ -184,7 +184,8 @@ impl Explain for OciError {
             Self::NotAnImage { .. } => {
                 Some("name the image and not what belongs to it (a chart, a signature)".into())
             }
-            Self::Several { .. } => Some("say which one".into()),
+            Self::Several { found, .. } => Some(format!("say which one with --image NAME: {found}")),
+            Self::NoSuchImage { found, .. } => Some(format!("name one of these with --image NAME: {found}")),
             Self::WrongDigest { .. } | Self::WrongSize { .. } => {
                 Some("get it again from where it was made".into())
             }

@@ -21,7 +21,7 @@ use crate::locate;
 pub(crate) enum Image {
     /// Fetch an image from its registry into the cache
     Pull(pull::Pull),
-    /// Copy an image from a SIF file of this machine into the cache
+    /// Make an image of the cache of a SIF file, a folder in OCI's layout, an oci-archive or a docker-archive
     Import(import::Import),
     /// List the images of the cache
     Ls,
