@@ -113,7 +113,7 @@ fn a_runtime_that_does_not_mount_is_no_failure_and_none_is() {
     own.0.admin(["setup"]).code(0);
     assert_eq!(own.states(0), named(&[(RUNTIME, "ok"), (MOUNTS, "warn")]));
     let said = own.doctor(&[]).code(0);
-    assert!(said.stdout.contains("unsupported [31mcompression") && said.stdout.contains("gzip"), "{said}");
+    assert!(said.stdout.contains("unsupported compression") && said.stdout.contains("gzip"), "{said}");
     assert_eq!(own.noted()["zstd"]["mounted"], false);
     // One that says nothing at all, and one that says yes and shows another text.
     for lies in ["#!/bin/sh\nexit 0\n", "#!/bin/sh\necho apptainer version 9\n"] {

@@ -22,7 +22,7 @@ pub(crate) use maker::Engine;
 pub(crate) use maker::{How, Maker, Tell};
 pub(crate) use output::write as write_file;
 pub(crate) use place::Place;
-pub(crate) use probes::{Probes, Tried, TriedPartition};
+pub(crate) use probes::{Probes, Tried, TriedPartition, plain};
 pub(crate) use store::{Fetch, import, publish_import, pull};
 pub(crate) use verify::{Closely, State as VerifyState, Verified, exit as verify_exit, kept, verify};
 pub(crate) use wanted::reference;

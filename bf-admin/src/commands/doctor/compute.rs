@@ -83,7 +83,7 @@ impl Nodes<'_> {
                     let version = said.lines().find_map(|line| line.strip_prefix(VERSION));
                     let version = version.map(last);
                     let ended = ended(trial, &said);
-                    let mounted = ended == Ended::Mounted;
+                    let mounted = (ended != Ended::NoRuntime).then_some(ended == Ended::Mounted);
                     found.tried.push(TriedPartition { name: name.clone(), mounted, seen_at: host::now() });
                     found.runtime = found.runtime.take().or_else(|| version.clone());
                     let version = version.unwrap_or_default();
