@@ -15,6 +15,7 @@ use bf_core::site::{Layout, Locked, LockedEngine, LockedImage, LockedRevision, P
 
 use super::{entered, write_lock};
 use crate::drift::Mend;
+use crate::image::Account;
 use crate::import::{NewModel, Source};
 use crate::plan::{Action, Change, Outcome, Skip, Step, Task};
 use crate::progress::Display;
@@ -56,7 +57,7 @@ const SHARE: u32 = 20;
 
 /// What was made and is to be published.
 enum Made {
-    Image(String, LockedImage),
+    Image(String, LockedImage, Option<Account>),
     ImageKept(String, LockedImage),
     ImageFile(String, Box<image::Source>, LockedImage),
     Model(Box<NewModel>, LockedRevision),
@@ -229,7 +230,11 @@ impl Work<'_, '_> {
 
     /// Publishes what a thread has made.
     fn publish(&mut self, number: usize, begun: Begun, made: Result<Made, Failure>) {
-        let Begun { action, stage, exact, downloads, .. } = begun;
+        let Begun { mut action, stage, exact, downloads, .. } = begun;
+        if let Ok(Made::Image(_, _, Some(account))) = &made {
+            action.detail = format!("{}; {}", action.detail, account.done());
+            action.bytes = Some(account.outline.bytes);
+        }
         let result = made
             .and_then(|made| {
                 same(&action, &made, exact.as_deref())?;
@@ -255,7 +260,7 @@ impl Work<'_, '_> {
                 image::enter(self.locked, name, image);
                 Some(why)
             }
-            Made::Image(name, image) => {
+            Made::Image(name, image, _) => {
                 let put = image::publish(publisher, self.locked, stage, image)?;
                 entered(self.locked, name, put)
             }
@@ -338,8 +343,8 @@ fn make(
             };
             let downloads = downloads.unwrap_or(stage);
             match image::pull(&fetch, stage, downloads, &tell)? {
-                image::Pulled::Made(image) => Made::Image(name, image),
-                image::Pulled::Same(image) => Made::ImageKept(name, image),
+                (image::Pulled::Made(image), account) => Made::Image(name, image, account),
+                (image::Pulled::Same(image), _) => Made::ImageKept(name, image),
             }
         }
         Task::ImageFile(name, source) => {
@@ -366,7 +371,7 @@ fn make(
 /// Refuses what is not what site.lock has, where it must be.
 fn same(action: &Action, made: &Made, exact: Option<&str>) -> Result<(), Failure> {
     let own = match made {
-        Made::Image(_, image) | Made::ImageFile(_, _, image) => &image.sha256,
+        Made::Image(_, image, _) | Made::ImageFile(_, _, image) => &image.sha256,
         Made::Model(_, made) => &made.commit,
         _ => return Ok(()),
     };

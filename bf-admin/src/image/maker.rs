@@ -12,6 +12,7 @@ use bf_core::site::DeclaredRegistry;
 use bf_core::squashfs::Compression;
 use clap::{Args, ValueEnum};
 
+use super::account::Account;
 use super::apptainer::Apptainer;
 use super::native;
 use super::place::Place;
@@ -110,11 +111,11 @@ impl Maker {
         &self,
         reference: &Reference,
         downloads: &[PathBuf],
-    ) -> Result<Option<(convert::Outline, String)>, Failure> {
+    ) -> Result<Option<Account>, Failure> {
         let Self::Native(recipe) = self else { return Ok(None) };
         // The plan comes before anything is shown of how far it is.
         let outline = recipe.outline(reference, downloads, &(Arc::new(|_| {}) as convert::Teller))?;
-        Ok(Some((outline, recipe.compression.to_string())))
+        Ok(Some(Account { outline, compression: recipe.compression.to_string() }))
     }
 
     /// Whether what it fetches is of use to the next run when this one fails.
@@ -146,25 +147,28 @@ impl Plan<'_> {
         }
     }
 
-    /// Makes the file `to` in a private folder, and gives the digest of what it was made of where that is known. What is fetched
-    /// goes to `downloads`, if the maker can go on with it another time.
+    /// Makes the file `to` in a private folder, and gives the digest of what it was made of where that is known, and what was fetched
+    /// for it. What is fetched goes to `downloads`, if the maker can go on with it another time.
     pub(crate) fn make(
         &self,
         to: &Path,
         downloads: &Path,
         tell: &Tell<'_>,
-    ) -> Result<Option<Digest>, Failure> {
+    ) -> Result<(Option<Digest>, Option<Account>), Failure> {
         match self {
             Self::Native(recipe, found) => {
-                native::make(recipe, found, to, downloads, tell)?;
-                Ok(Some(found.digest.clone()))
+                let outline = native::make(recipe, found, to, downloads, tell)?;
+                let account = Account { outline, compression: recipe.compression.to_string() };
+                Ok((Some(found.digest.clone()), Some(account)))
             }
             Self::Local(recipe, path, wanted, name) => {
-                recipe.import(path, *wanted, name, to, &|progress| native::layers(progress, tell))
+                let digest =
+                    recipe.import(path, *wanted, name, to, &|progress| native::layers(progress, tell))?;
+                Ok((digest, None))
             }
             Self::Apptainer(apptainer, reference) => {
                 apptainer.make(reference, to, to.parent().unwrap_or(to), tell.say)?;
-                Ok(reference.digest().cloned())
+                Ok((reference.digest().cloned(), None))
             }
         }
     }
