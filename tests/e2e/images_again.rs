@@ -66,7 +66,9 @@ fn flip(path: &Path, at: u64) {
 #[test]
 fn the_same_image_is_imported_once() {
     let local = Local::new();
-    assert_eq!(local.import(&[])["action"], "import");
+    let folder = local.layout.path().to_str().unwrap();
+    let first = local.image("import", &[folder, "--as", "mine", "--progress", "plain"], 0);
+    first.stderr_contains("mine: importing ").stderr_contains("mine: converting layer 1 of ");
     let before = local.images();
     for words in [&[][..], &["--dry-run"], &["--force"], &["--compression", "gzip:7"]] {
         let again = local.import(words);
@@ -239,6 +241,23 @@ fn what_certainly_does_not_fit_is_refused_beforehand() {
         }
     }
     assert!(!file.exists());
+}
+
+#[test]
+fn what_is_waited_for_is_said_also_before_anything_is_shown() {
+    let remote = Remote::new();
+    let proxy = Proxy::to(remote.served.address, Faults { busy_every: Some(2), ..Faults::default() });
+    let reference = proxy.reference("org/small:one");
+    let file = remote.local.site.path().join("out.sif");
+    for words in [&[][..], &["--output", file.to_str().unwrap()]] {
+        // Of two connections one is told to wait, and nobody knows which.
+        let said = [&[reference.as_str(), "--dry-run", "--progress", "plain"], words].concat();
+        let said = (0..2).map(|_| remote.pull(&said, 0).stderr).collect::<String>();
+        assert!(said.contains(&format!("waiting 1 s for {}", proxy.address)), "{said}");
+    }
+    let forced = remote.pull(&[&reference, "--progress", "plain"], 0).stderr;
+    let again = remote.pull(&[&reference, "--progress", "plain", "--force"], 0).stderr;
+    assert!(format!("{forced}{again}").contains("waiting 1 s for "), "{forced}{again}");
 }
 
 #[test]

@@ -4,9 +4,9 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bf_core::convert::{self, Recipe};
+use bf_core::convert::{self, Recipe, Told};
 use bf_core::image::{Digest, Reference};
-use bf_core::registry::Bandwidth;
+use bf_core::registry::{Bandwidth, Event};
 use bf_core::report::Failure;
 use bf_core::site::DeclaredRegistry;
 use bf_core::squashfs::Compression;
@@ -16,6 +16,7 @@ use super::account::Account;
 use super::apptainer::Apptainer;
 use super::native;
 use super::place::Place;
+use crate::printer::Printer;
 
 /// What `--engine` chooses from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -106,15 +107,20 @@ impl Maker {
     }
 
     /// What of an image would be fetched, where we can tell: its manifest is, and nothing else. `downloads` are folders in which earlier
-    /// tries may have left something.
+    /// tries may have left something. It is done before anything is shown of how far work is: what is waited for `printer` says.
     pub(crate) fn outline(
         &self,
         reference: &Reference,
         downloads: &[PathBuf],
+        printer: Printer,
     ) -> Result<Option<Account>, Failure> {
         let Self::Native(recipe) = self else { return Ok(None) };
-        // The plan comes before anything is shown of how far it is.
-        let outline = recipe.outline(reference, downloads, &(Arc::new(|_| {}) as convert::Teller))?;
+        let teller: convert::Teller = Arc::new(move |told| {
+            if let Told::Registry(Event::Waiting { registry, wait, reason }) = told {
+                printer.progress(&format!("waiting {} s for {registry}: {reason}", wait.as_secs().max(1)));
+            }
+        });
+        let outline = recipe.outline(reference, downloads, &teller)?;
         Ok(Some(Account { outline, compression: recipe.compression.to_string() }))
     }
 

@@ -20,6 +20,7 @@ use nix::unistd::geteuid;
 use serde::Serialize;
 
 use super::{Maker, Tell};
+use crate::printer::Printer;
 use crate::space;
 
 /// What came of it, or would.
@@ -152,7 +153,7 @@ pub(crate) fn write(
     maker: &Maker,
     output: &Path,
     (force, dry_run): (bool, bool),
-    tell: &Tell<'_>,
+    (tell, printer): (&Tell<'_>, Printer),
 ) -> Result<Written, Failure> {
     let parent = output.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if output.file_name().is_none() || output.is_dir() || !parent.is_dir() {
@@ -193,7 +194,7 @@ pub(crate) fn write(
         }
     }
     if dry_run {
-        written.account = planned(reference, maker, output, parent)?;
+        written.account = planned(reference, maker, (output, parent), printer)?;
         return Ok(written);
     }
     let work = Work::of(output)?;
@@ -218,10 +219,10 @@ pub(crate) fn write(
 fn planned(
     reference: &Reference,
     maker: &Maker,
-    output: &Path,
-    parent: &Path,
+    (output, parent): (&Path, &Path),
+    printer: Printer,
 ) -> Result<Option<String>, Failure> {
-    let Some(account) = maker.outline(reference, &[folder_of(output).join("layers")])? else {
+    let Some(account) = maker.outline(reference, &[folder_of(output).join("layers")], printer)? else {
         return Ok(None);
     };
     space::check(parent, account.outline.needs(), &format!("image {}", reference.clone().unpinned()))?;

@@ -49,7 +49,10 @@ pub(crate) fn pull(
     tell: &Tell<'_>,
 ) -> Result<(Pulled, Option<Account>), Failure> {
     let reference = &fetch.reference;
-    (tell.say)(&format!("pulling {reference}"));
+    (tell.say)(&match &fetch.maker {
+        Maker::Local(_, path, _) => format!("importing {}", path.display()),
+        Maker::Native(_) | Maker::Apptainer(_) => format!("pulling {reference}"),
+    });
     let plan = Told(fetch.maker.find(reference, tell)?, tell, Cell::default());
     let wanted = Wanted { reference, sif: fetch.sif.as_deref(), own: fetch.own.as_ref() };
     let pulled = store::pull(&wanted, &plan, stage, downloads)?;

@@ -15,6 +15,7 @@ use crate::image::{self, Fetch, How, Maker, Place, Tell};
 use crate::interrupt::Watch;
 use crate::plan::{self, Change, Step, Task};
 use crate::present::Disk;
+use crate::printer::Printer;
 use crate::{locate, space};
 
 const KIND: &str = "image";
@@ -64,7 +65,9 @@ impl Pull {
         let asked = asked.collect::<Result<Vec<Asked>, Failure>>()?;
         single::run_all(context, &layout, self.dry_run, |locked| {
             let mut note = known.place.compression().1;
-            let steps = asked.iter().map(|asked| self.step(&known.place, &layout, asked, locked, &mut note));
+            let steps = asked
+                .iter()
+                .map(|asked| self.step(context.printer, (&known.place, &layout), asked, locked, &mut note));
             let steps = steps.collect::<Result<Vec<Step>, Failure>>()?;
             // Together they may not fit; of each alone the run itself sees it as well.
             Ok(if self.dry_run { space::fit(&layout, steps) } else { steps })
@@ -95,7 +98,13 @@ impl Pull {
             reach: &|bytes| display.reach(0, bytes),
             total: &|bytes| display.total(0, bytes),
         };
-        let written = image::write_file(reference, &maker, output, (self.force, self.dry_run), &tell);
+        let written = image::write_file(
+            reference,
+            &maker,
+            output,
+            (self.force, self.dry_run),
+            (&tell, context.printer),
+        );
         match &written {
             Ok(_) => display.finish(0),
             Err(failure) => display.fail(0, failure),
@@ -107,8 +116,8 @@ impl Pull {
 
     fn step(
         &self,
-        place: &Place<'_>,
-        layout: &Layout,
+        printer: Printer,
+        (place, layout): (&Place<'_>, &Layout),
         asked: &Asked,
         locked: &Locked,
         note: &mut Option<String>,
@@ -151,7 +160,8 @@ impl Pull {
         };
         // Said once, where nobody says how they are compressed.
         let note = note.take_if(|_| compression.is_none()).map(|note| format!("; {note}"));
-        let outline = if self.dry_run { maker.outline(reference, &downloads(layout, &file))? } else { None };
+        let outline =
+            if self.dry_run { maker.outline(reference, &downloads(layout, &file), printer)? } else { None };
         let plan = outline.as_ref().map(|account| {
             let free = space::free(&layout.images()).map(|bytes| format!(", {} free", human_bytes(bytes)));
             format!("; {}{}", account.planned(), free.unwrap_or_default())
