@@ -231,10 +231,10 @@ impl Work<'_, '_> {
     /// Publishes what a thread has made.
     fn publish(&mut self, number: usize, begun: Begun, made: Result<Made, Failure>) {
         let Begun { mut action, stage, exact, downloads, .. } = begun;
-        if let Ok(Made::Image(_, _, Some(account))) = &made {
-            action.detail = format!("{}; {}", action.detail, account.done());
-            action.bytes = Some(account.outline.bytes);
-        }
+        let account = match &made {
+            Ok(Made::Image(_, _, account)) => account.clone(),
+            _ => None,
+        };
         let result = made
             .and_then(|made| {
                 same(&action, &made, exact.as_deref())?;
@@ -243,6 +243,10 @@ impl Work<'_, '_> {
             // While what was made still takes its room.
             .map_err(|failure| space::explained(self.publisher.layout(), &action, failure));
         drop(stage);
+        if let (Ok(None), Some(account)) = (&result, account) {
+            action.detail = format!("{}; {}", action.detail, account.done());
+            action.bytes = Some(account.outline.bytes);
+        }
         // What cannot be removed is no reason to say that the image is not there: the next run takes it over.
         if let (Ok(_), Some(downloads)) = (&result, downloads) {
             let _ = downloads.remove();
