@@ -8,6 +8,7 @@ mod engine;
 mod image;
 mod import;
 mod in_use;
+mod interrupt;
 mod locate;
 mod locked;
 mod plan;

@@ -259,6 +259,12 @@ impl Step {
         self
     }
 
+    /// So much room is needed while it is written, whatever stays of it.
+    pub(crate) fn needing_room(mut self, bytes: u64) -> Self {
+        self.needs = bytes;
+        self
+    }
+
     /// So many files, folders and links.
     pub(crate) fn making(mut self, entries: u64) -> Self {
         self.entries = entries;

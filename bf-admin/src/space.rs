@@ -20,6 +20,9 @@ struct Room {
     entries: Option<u64>,
 }
 
+/// How a refusal goes on that knows how much is needed.
+const NEEDS: &str = ": it needs ";
+
 const HINT: &str =
     "free some on that filesystem (`df` and `df -i` show what is used up) and run the command again";
 
@@ -92,9 +95,14 @@ pub(crate) fn check(folder: &Path, needed: u64, what: &str) -> Result<(), Failur
     }
 }
 
+/// Bytes that the filesystem of a folder, which may not exist yet, has left; nothing when it cannot be asked.
+pub(crate) fn free(folder: &Path) -> Option<u64> {
+    room(folder).map(|room| room.bytes)
+}
+
 fn failure(folder: &Path, needed: u64, what: &str, free: u64, others: &str) -> Failure {
     let message = format!(
-        "there is no space for {what}: it needs {}, {} has {}{others}",
+        "there is no space for {what}{NEEDS}{}, {} has {}{others}",
         human_bytes(needed),
         folder.display(),
         human_bytes(free)
@@ -104,7 +112,8 @@ fn failure(folder: &Path, needed: u64, what: &str, free: u64, others: &str) -> F
 
 /// Says of what there was not enough, where a step found none while it wrote. What it has written must still be there.
 pub(crate) fn explained(layout: &Layout, action: &Action, failure: Failure) -> Failure {
-    if failure.code != "no_space" {
+    // What was found out before anything was written says how much is missing, and nothing is full.
+    if failure.code != "no_space" || failure.message.contains(NEEDS) {
         return failure;
     }
     let folder = folder(layout, action.kind);

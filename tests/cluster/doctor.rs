@@ -7,12 +7,12 @@ use serde_json::Value;
 
 use crate::images::{Place, SERVER, job, state};
 
-/// What the cache's owner has written down of nodes: partition, and whether it mounted.
-fn tried(place: &Place<'_>) -> Vec<(String, bool)> {
+/// What the cache's owner has written down of nodes: partition, and whether it mounted, if that is known.
+fn tried(place: &Place<'_>) -> Vec<(String, Option<bool>)> {
     let text = fs_err::read_to_string(place.here().join("probes.json")).unwrap();
     let probes: Value = serde_json::from_str(&text).unwrap();
     let partitions = probes["zstd"]["partitions"].as_array().unwrap();
-    let one = |one: &Value| (one["name"].as_str().unwrap().to_owned(), one["mounted"].as_bool().unwrap());
+    let one = |one: &Value| (one["name"].as_str().unwrap().to_owned(), one["mounted"].as_bool());
     partitions.iter().map(one).collect()
 }
 
@@ -38,7 +38,7 @@ fn what_nodes_mount_decides_how_images_are_compressed() {
     // Only a partition, then all of them.
     place.admin(&["doctor", "--compute", "--partition", "nowhere"]).code(66).one_sentence();
     place.admin(&["doctor", "--compute", "--partition", "cpu"]).code(0);
-    assert_eq!(tried(&place), [("cpu".to_owned(), true)]);
+    assert_eq!(tried(&place), [("cpu".to_owned(), Some(true))]);
     let checks = place.admin(&["doctor", "--compute", "--json"]).code(0).json();
     assert_eq!(checks["ok"], true, "{checks}");
     for partition in ["cpu", "gpu"] {
@@ -48,7 +48,7 @@ fn what_nodes_mount_decides_how_images_are_compressed() {
         assert_eq!(check["state"], "ok", "{check}");
         assert!(check["detail"].as_str().unwrap().contains("apptainer version"), "{check}");
     }
-    assert_eq!(tried(&place), [("cpu".to_owned(), true), ("gpu".to_owned(), true)]);
+    assert_eq!(tried(&place), [("cpu".to_owned(), Some(true)), ("gpu".to_owned(), Some(true))]);
     let said = pull();
     assert!(!said.contains("zstd was not tried"), "{said}");
     assert_eq!(compression(&place), "zstd:8");
@@ -71,7 +71,7 @@ fn what_nodes_mount_decides_how_images_are_compressed() {
     cluster.program("blackfish@login", ["bf-admin"]).args(declared).limit(Duration::from_mins(2)).code(0);
     let looked = place.admin(&["doctor", "--compute"]).code(0);
     assert!(looked.stdout.contains("FATAL: no zstd") && looked.stdout.contains("gzip"), "{looked}");
-    assert_eq!(tried(&place), [("cpu".to_owned(), false), ("gpu".to_owned(), false)]);
+    assert_eq!(tried(&place), [("cpu".to_owned(), Some(false)), ("gpu".to_owned(), Some(false))]);
     let said = pull();
     assert!(said.contains("zstd does not mount in cpu, gpu"), "{said}");
     assert_eq!(compression(&place), "gzip:7");
@@ -79,6 +79,10 @@ fn what_nodes_mount_decides_how_images_are_compressed() {
     cluster.bash("blackfish@login", &format!("rm {runtime}")).code(0);
     let missing = place.admin(&["doctor", "--compute"]).code(2);
     assert!(missing.stdout.contains("fail") && missing.stdout.contains(runtime), "{missing}");
+    // Which says nothing about zstd.
+    assert_eq!(tried(&place), [("cpu".to_owned(), None), ("gpu".to_owned(), None)]);
+    let said = place.pull(SERVER, &["--as", "llama_cpp", "--force", "--dry-run"]).stdout;
+    assert!(said.contains("the nodes of cpu, gpu have no container runtime"), "{said}");
 }
 
 #[test]

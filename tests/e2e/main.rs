@@ -20,6 +20,7 @@ mod faults;
 mod hostile;
 mod hub;
 mod images;
+mod images_again;
 mod json;
 mod killed;
 mod life;

@@ -16,6 +16,7 @@ use bf_core::site::{Layout, Locked, LockedEngine, LockedImage, LockedRevision, P
 
 use super::{entered, write_lock};
 use crate::drift::Mend;
+use crate::image::Account;
 use crate::import::{NewModel, Source};
 use crate::plan::{Action, Change, Outcome, Skip, Step, Task};
 use crate::{drift, engine, image, import, locked, space, toolkit};
@@ -56,7 +57,7 @@ const SHARE: u32 = 20;
 
 /// What was made and is to be published.
 enum Made {
-    Image(String, LockedImage),
+    Image(String, LockedImage, Option<Account>),
     ImageKept(String, LockedImage),
     ImageFile(String, Box<image::Source>, LockedImage),
     Model(Box<NewModel>, LockedRevision),
@@ -230,7 +231,11 @@ impl Work<'_, '_> {
 
     /// Publishes what a thread has made.
     fn publish(&mut self, number: usize, begun: Begun, made: Result<Made, Failure>) {
-        let Begun { action, stage, exact, downloads, .. } = begun;
+        let Begun { mut action, stage, exact, downloads, .. } = begun;
+        let account = match &made {
+            Ok(Made::Image(_, _, account)) => account.clone(),
+            _ => None,
+        };
         let result = made
             .and_then(|made| {
                 same(&action, &made, exact.as_deref())?;
@@ -239,6 +244,10 @@ impl Work<'_, '_> {
             // While what was made still takes its room.
             .map_err(|failure| space::explained(self.publisher.layout(), &action, failure));
         drop(stage);
+        if let (Ok(None), Some(account)) = (&result, account) {
+            action.detail = format!("{}; {}", action.detail, account.done());
+            action.bytes = Some(account.outline.bytes);
+        }
         // What cannot be removed is no reason to say that the image is not there: the next run takes it over.
         if let (Ok(_), Some(downloads)) = (&result, downloads) {
             let _ = downloads.remove();
@@ -256,7 +265,7 @@ impl Work<'_, '_> {
                 image::enter(self.locked, name, image);
                 Some(why)
             }
-            Made::Image(name, image) => {
+            Made::Image(name, image, _) => {
                 let put = image::publish(publisher, self.locked, stage, image)?;
                 entered(self.locked, name, put)
             }
@@ -344,8 +353,8 @@ fn make(
             let tell = image::Tell { say: &tell, news: &news };
             let downloads = downloads.unwrap_or(stage);
             match image::pull(&fetch, stage, downloads, &tell)? {
-                image::Pulled::Made(image) => Made::Image(name, image),
-                image::Pulled::Same(image) => Made::ImageKept(name, image),
+                (image::Pulled::Made(image), account) => Made::Image(name, image, account),
+                (image::Pulled::Same(image), _) => Made::ImageKept(name, image),
             }
         }
         Task::ImageFile(name, source) => {
@@ -368,7 +377,7 @@ fn make(
 /// Refuses what is not what site.lock has, where it must be.
 fn same(action: &Action, made: &Made, exact: Option<&str>) -> Result<(), Failure> {
     let own = match made {
-        Made::Image(_, image) | Made::ImageFile(_, _, image) => &image.sha256,
+        Made::Image(_, image, _) | Made::ImageFile(_, _, image) => &image.sha256,
         Made::Model(_, made) => &made.commit,
         _ => return Ok(()),
     };

@@ -76,7 +76,7 @@ impl ImageFacts {
 }
 
 /// Whether an image is compressed as it should be. Of one that we did not make the level is not known.
-fn compressed_as(own: &LockedImage, wanted: Compression) -> bool {
+pub(crate) fn compressed_as(own: &LockedImage, wanted: Compression) -> bool {
     let wanted = wanted.to_string();
     own.compression == wanted || wanted.split(':').next() == Some(own.compression.as_str())
 }

@@ -4,18 +4,20 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bf_core::convert::{self, Recipe};
+use bf_core::convert::{self, Recipe, Told};
 use bf_core::image::{Digest, Reference};
 use bf_core::progress::News;
-use bf_core::registry::Bandwidth;
+use bf_core::registry::{Bandwidth, Event};
 use bf_core::report::Failure;
 use bf_core::site::DeclaredRegistry;
 use bf_core::squashfs::Compression;
 use clap::{Args, ValueEnum};
 
+use super::account::Account;
 use super::apptainer::Apptainer;
 use super::native;
 use super::place::Place;
+use crate::printer::Printer;
 
 /// What `--engine` chooses from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -104,16 +106,21 @@ impl Maker {
     }
 
     /// What of an image would be fetched, where we can tell: its manifest is, and nothing else. `downloads` are folders in which earlier
-    /// tries may have left something.
+    /// tries may have left something. It is done before anything is shown of how far work is: what is waited for `printer` says.
     pub(crate) fn outline(
         &self,
         reference: &Reference,
         downloads: &[PathBuf],
-    ) -> Result<Option<(convert::Outline, String)>, Failure> {
+        printer: Printer,
+    ) -> Result<Option<Account>, Failure> {
         let Self::Native(recipe) = self else { return Ok(None) };
-        // The plan comes before anything is shown of how far it is.
-        let outline = recipe.outline(reference, downloads, &(Arc::new(|_| {}) as convert::Teller))?;
-        Ok(Some((outline, recipe.compression.to_string())))
+        let teller: convert::Teller = Arc::new(move |told| {
+            if let Told::Registry(Event::Waiting { registry, wait, reason }) = told {
+                printer.progress(&format!("waiting {} s for {registry}: {reason}", wait.as_secs().max(1)));
+            }
+        });
+        let outline = recipe.outline(reference, downloads, &teller)?;
+        Ok(Some(Account { outline, compression: recipe.compression.to_string() }))
     }
 
     /// Whether what it fetches is of use to the next run when this one fails.
@@ -145,25 +152,28 @@ impl Plan<'_> {
         }
     }
 
-    /// Makes the file `to` in a private folder, and gives the digest of what it was made of where that is known. What is fetched
-    /// goes to `downloads`, if the maker can go on with it another time.
+    /// Makes the file `to` in a private folder, and gives the digest of what it was made of where that is known, and what was fetched
+    /// for it. What is fetched goes to `downloads`, if the maker can go on with it another time.
     pub(crate) fn make(
         &self,
         to: &Path,
         downloads: &Path,
         tell: &Tell<'_>,
-    ) -> Result<Option<Digest>, Failure> {
+    ) -> Result<(Option<Digest>, Option<Account>), Failure> {
         match self {
             Self::Native(recipe, found) => {
-                native::make(recipe, found, to, downloads, tell)?;
-                Ok(Some(found.digest.clone()))
+                let outline = native::make(recipe, found, to, downloads, tell)?;
+                let account = Account { outline, compression: recipe.compression.to_string() };
+                Ok((Some(found.digest.clone()), Some(account)))
             }
             Self::Local(recipe, path, wanted, name) => {
-                recipe.import(path, *wanted, name, to, &|progress| native::layers(progress, tell))
+                let digest =
+                    recipe.import(path, *wanted, name, to, &|progress| native::layers(progress, tell))?;
+                Ok((digest, None))
             }
             Self::Apptainer(apptainer, reference) => {
                 apptainer.make(reference, to, to.parent().unwrap_or(to), tell.say)?;
-                Ok(reference.digest().cloned())
+                Ok((reference.digest().cloned(), None))
             }
         }
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use bf_core::convert::{Found, Progress, Recipe, Teller, Told, processors};
+use bf_core::convert::{Found, Outline, Progress, Recipe, Teller, Told, processors};
 use bf_core::report::Failure;
 use bf_core::site::DeclaredRegistry;
 use bf_core::squashfs::Compression;
@@ -31,14 +31,14 @@ pub(super) fn recipe(
     }
 }
 
-/// Makes the file `to` of what was found. `downloads` keeps what was fetched when it fails.
+/// Makes the file `to` of what was found, and says what was fetched for it. `downloads` keeps that when it fails.
 pub(super) fn make(
     recipe: &Recipe,
     found: &Found,
     to: &Path,
     downloads: &Path,
     tell: &Tell<'_>,
-) -> Result<(), Failure> {
+) -> Result<Outline, Failure> {
     let folder = to.parent().unwrap_or(Path::new("."));
     let name = found.pinned.clone().unpinned();
     let fits = |needed| space::check(folder, needed, &format!("image {name}"));

@@ -20,6 +20,8 @@ use nix::unistd::geteuid;
 use serde::Serialize;
 
 use super::{Maker, Tell};
+use crate::printer::Printer;
+use crate::space;
 
 /// What came of it, or would.
 #[derive(Debug, Serialize)]
@@ -36,12 +38,19 @@ pub(crate) struct Written {
     bytes: Option<u64>,
     /// SHA-256 of its root filesystem.
     partition_sha256: Option<String>,
+    /// What is fetched for it, or was, for people.
+    #[serde(skip)]
+    account: Option<String>,
 }
 
 impl Report for Written {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
         let file = self.file.display();
-        let digest = self.digest.as_ref().map(|digest| format!(" ({})", digest.short())).unwrap_or_default();
+        let digest = match (&self.account, &self.digest) {
+            (Some(account), _) => format!(": {account}"),
+            (None, Some(digest)) => format!(" ({})", digest.short()),
+            (None, None) => String::new(),
+        };
         let size = self.bytes.map(|bytes| format!(", {}", human_bytes(bytes))).unwrap_or_default();
         match (self.changed, self.dry_run) {
             (false, _) => writeln!(out, "{file} is {}{digest} already{size}", self.reference),
@@ -63,8 +72,7 @@ struct Work {
 
 impl Work {
     fn of(output: &Path) -> Result<Self, Failure> {
-        let name = output.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let folder = output.with_file_name(format!(".{name}.partial"));
+        let folder = folder_of(output);
         let open = own(&folder)?;
         let busy = || {
             let message = format!("{} is being made by somebody else", output.display());
@@ -145,7 +153,7 @@ pub(crate) fn write(
     maker: &Maker,
     output: &Path,
     (force, dry_run): (bool, bool),
-    tell: &Tell<'_>,
+    (tell, printer): (&Tell<'_>, Printer),
 ) -> Result<Written, Failure> {
     let parent = output.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if output.file_name().is_none() || output.is_dir() || !parent.is_dir() {
@@ -163,6 +171,7 @@ pub(crate) fn write(
         file: output.to_owned(),
         bytes: None,
         partition_sha256: None,
+        account: None,
     };
     if let Ok(there) = fs_err::symlink_metadata(output) {
         if !is_own(&there) {
@@ -172,22 +181,27 @@ pub(crate) fn write(
         }
         let own = same(output, known.as_ref().map(|(_, compression)| compression.as_str()), &written)?;
         match own {
-            Some(bytes) => return Ok(Written { changed: false, bytes: Some(bytes), ..written }),
+            Some((bytes, partition)) if !force => {
+                let partition_sha256 = Some(partition);
+                return Ok(Written { changed: false, bytes: Some(bytes), partition_sha256, ..written });
+            }
             None if !force => {
                 let message = format!("{} is there already, and is not that image", output.display());
                 return Err(Failure::new(Exit::Invalid, "file_exists", message)
                     .with_hint("--force replaces it; programs that run from it keep what they have"));
             }
-            None => {}
+            _ => {}
         }
     }
     if dry_run {
+        written.account = planned(reference, maker, (output, parent), printer)?;
         return Ok(written);
     }
     let work = Work::of(output)?;
-    if let Err(failure) = plan.make(&work.made, &work.layers, tell) {
-        return Err(given_up(&work, failure));
-    }
+    let account = match plan.make(&work.made, &work.layers, tell) {
+        Ok((_, account)) => account,
+        Err(failure) => return Err(given_up(&work, failure)),
+    };
     let file = fs_err::File::open(&work.made)?;
     file.sync_all()?;
     let length = file.metadata()?.len();
@@ -197,11 +211,37 @@ pub(crate) fn write(
     work.remove()?;
     written.bytes = Some(length);
     written.partition_sha256 = Some(digests.partition_sha256);
+    written.account = account.map(|account| account.done());
     Ok(written)
 }
 
-/// The length of a file that was made of the same, in the same way.
-fn same(output: &Path, compression: Option<&str>, wanted: &Written) -> Result<Option<u64>, Failure> {
+/// What would be fetched, and what room there is for it; refuses what does not fit, as the run itself would.
+fn planned(
+    reference: &Reference,
+    maker: &Maker,
+    (output, parent): (&Path, &Path),
+    printer: Printer,
+) -> Result<Option<String>, Failure> {
+    let Some(account) = maker.outline(reference, &[folder_of(output).join("layers")], printer)? else {
+        return Ok(None);
+    };
+    space::check(parent, account.outline.needs(), &format!("image {}", reference.clone().unpinned()))?;
+    let free = space::free(parent).map(|bytes| format!(", {} free", human_bytes(bytes))).unwrap_or_default();
+    Ok(Some(format!("{}{free}", account.planned())))
+}
+
+/// The private folder beside a file in which it is made.
+fn folder_of(output: &Path) -> PathBuf {
+    let name = output.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    output.with_file_name(format!(".{name}.partial"))
+}
+
+/// The length of a file that was made of the same, in the same way, and the SHA-256 of its root filesystem.
+fn same(
+    output: &Path,
+    compression: Option<&str>,
+    wanted: &Written,
+) -> Result<Option<(u64, String)>, Failure> {
     let mut options = fs_err::OpenOptions::new();
     // A pipe would wait for somebody.
     let file = options.read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(output)?;
@@ -214,7 +254,7 @@ fn same(output: &Path, compression: Option<&str>, wanted: &Written) -> Result<Op
         && own.source == wanted.digest
         && Some(own.compression.as_str()) == compression
         && sif::verify(file.file()).is_ok_and(|damage| damage.is_empty());
-    Ok(is_same.then_some(there.len()))
+    Ok(is_same.then_some((there.len(), own.partition_sha256)))
 }
 
 /// Leaves what the next run can use, or nothing where it could only fail again.

@@ -41,8 +41,8 @@ pub(crate) struct Tried {
 pub(crate) struct TriedPartition {
     /// Its name.
     pub(crate) name: String,
-    /// Whether it mounted.
-    pub(crate) mounted: bool,
+    /// Whether it mounted; nothing where the node has no container runtime.
+    pub(crate) mounted: Option<bool>,
     /// When it was tried.
     pub(crate) seen_at: String,
 }
@@ -95,16 +95,56 @@ impl Tried {
             return match self.mounted {
                 Some(true) => None,
                 Some(false) => Some(format!("zstd does not mount on {}", self.host)),
-                None => Some(UNTRIED.into()),
+                None if self.host.is_empty() => Some(UNTRIED.into()),
+                None => Some(format!("zstd was not seen to mount: {} has no container runtime", self.host)),
             };
         }
         if self.partitions.is_empty() {
             return Some(UNTRIED_ON_NODES.into());
         }
-        let failed: Vec<&str> =
-            self.partitions.iter().filter(|one| !one.mounted).map(|one| one.name.as_str()).collect();
-        (!failed.is_empty()).then(|| format!("zstd does not mount in {}", failed.join(", ")))
+        let those = |mounted| {
+            let of = self.partitions.iter().filter(|one| one.mounted == mounted);
+            of.map(|one| one.name.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        let (failed, unseen) = (those(Some(false)), those(None));
+        match (failed.is_empty(), unseen.is_empty()) {
+            (false, _) => Some(format!("zstd does not mount in {failed}")),
+            (true, false) => {
+                Some(format!("zstd was not seen to mount: the nodes of {unseen} have no container runtime"))
+            }
+            (true, true) => None,
+        }
     }
+}
+
+/// A message of a program without what colours it or moves a cursor: sequences of ECMA-48 (`ESC [ ... m`, `ESC ] ... BEL`), and all
+/// control characters but the ends of lines.
+pub(crate) fn plain(said: &str) -> String {
+    let mut text = String::with_capacity(said.len());
+    let mut rest = said.chars().peekable();
+    while let Some(c) = rest.next() {
+        if c != '\x1b' {
+            text.extend((!c.is_control() || c == '\n').then_some(c));
+            continue;
+        }
+        match rest.peek() {
+            Some('[') => {
+                rest.next();
+                while rest.next_if(|c| ('\x20'..='\x3f').contains(c)).is_some() {}
+                rest.next_if(|c| ('\x40'..='\x7e').contains(c));
+            }
+            // A title or a link, up to its end: a bell or `ESC \`.
+            Some(']') => {
+                while let Some(c) = rest.next_if(|c| *c != '\n') {
+                    if c == '\x07' || (c == '\x1b' && rest.next_if_eq(&'\\').is_some()) {
+                        break;
+                    }
+                }
+            }
+            _ => drop(rest.next_if(|c| !c.is_control())),
+        }
+    }
+    text
 }
 
 /// What is said where nothing is known.
@@ -115,8 +155,8 @@ pub(super) const UNTRIED_ON_NODES: &str = "zstd was not tried on compute nodes; 
 mod tests {
     use super::*;
 
-    fn partition(name: &str, mounted: bool) -> TriedPartition {
-        TriedPartition { name: name.into(), mounted, seen_at: "2026-01-01T00:00:00Z".into() }
+    fn partition(name: &str, mounted: impl Into<Option<bool>>) -> TriedPartition {
+        TriedPartition { name: name.into(), mounted: mounted.into(), seen_at: "2026-01-01T00:00:00Z".into() }
     }
 
     #[test]
@@ -131,6 +171,24 @@ mod tests {
         assert_eq!(tried.partitions.len(), 2);
         tried.mounted = Some(false);
         assert_eq!(tried.against(false).as_deref(), Some("zstd does not mount on login"));
+        // Without a container runtime nobody has seen anything.
+        (tried.mounted, tried.partitions) = (None, vec![partition("cpu", true), partition("gpu", None)]);
+        let said = tried.against(false).unwrap();
+        assert_eq!(said, "zstd was not seen to mount: login has no container runtime");
+        let said = tried.against(true).unwrap();
+        assert_eq!(said, "zstd was not seen to mount: the nodes of gpu have no container runtime");
+        assert_eq!(Tried::default().against(false).as_deref(), Some(UNTRIED));
+    }
+
+    #[test]
+    fn what_colours_a_message_is_not_part_of_it() {
+        assert_eq!(plain("\x1b[1;31mFATAL:\x1b[0m   no\x07 zstd\r\nmore"), "FATAL:   no zstd\nmore");
+        assert_eq!(plain("\x1b]8;;http://a\x1b\\link\x1b]0;title\x07 end"), "link end");
+        // Cut off, at any place, and of words that only look like it.
+        assert_eq!(plain("a\x1b"), "a");
+        assert_eq!(plain("a\x1b[3"), "a");
+        assert_eq!(plain("a\x1b]title\nb"), "a\nb");
+        assert_eq!(plain("[0m \u{e4}"), "[0m \u{e4}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Puts images into the store of the cache: what is made of a registry's, and files of this machine.
 
+use std::cell::Cell;
 use std::path::Path;
 
 use bf_core::digest;
@@ -10,7 +11,7 @@ use bf_core::report::Failure;
 use bf_core::site::{Layout, Locked, LockedImage};
 
 use super::maker::Plan;
-use super::{Maker, Source, Tell};
+use super::{Account, Maker, Source, Tell};
 
 /// What is fetched, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,8 +26,8 @@ pub(crate) struct Fetch {
     pub(crate) own: Option<LockedImage>,
 }
 
-/// A maker's plan, and who hears of it.
-struct Told<'a>(Plan<'a>, &'a Tell<'a>);
+/// A maker's plan, who hears of it, and what was fetched.
+struct Told<'a>(Plan<'a>, &'a Tell<'a>, Cell<Option<Account>>);
 
 impl Make for Told<'_> {
     fn known(&self) -> Option<(&Digest, String)> {
@@ -34,22 +35,28 @@ impl Make for Told<'_> {
     }
 
     fn make(&self, to: &Path, downloads: &Path) -> Result<Option<Digest>, Failure> {
-        self.0.make(to, downloads, self.1)
+        let (digest, account) = self.0.make(to, downloads, self.1)?;
+        self.2.set(account);
+        Ok(digest)
     }
 }
 
-/// Fetches an image into the folder `stage`; what is on its way is in `downloads`.
+/// Fetches an image into the folder `stage`, and says what was fetched where that is known; what is on its way is in `downloads`.
 pub(crate) fn pull(
     fetch: &Fetch,
     stage: &Path,
     downloads: &Path,
     tell: &Tell<'_>,
-) -> Result<Pulled, Failure> {
+) -> Result<(Pulled, Option<Account>), Failure> {
     let reference = &fetch.reference;
-    (tell.say)(&format!("pulling {reference}"));
-    let plan = Told(fetch.maker.find(reference, tell)?, tell);
+    (tell.say)(&match &fetch.maker {
+        Maker::Local(_, path, _) => format!("importing {}", path.display()),
+        Maker::Native(_) | Maker::Apptainer(_) => format!("pulling {reference}"),
+    });
+    let plan = Told(fetch.maker.find(reference, tell)?, tell, Cell::default());
     let wanted = Wanted { reference, sif: fetch.sif.as_deref(), own: fetch.own.as_ref() };
-    store::pull(&wanted, &plan, stage, downloads)
+    let pulled = store::pull(&wanted, &plan, stage, downloads)?;
+    Ok((pulled, plan.2.take()))
 }
 
 /// Copies the image that `source` is into the folder `stage`.

@@ -186,22 +186,6 @@ struct Found {
     remark: String,
 }
 
-/// What is wrong with an image's file in the store, as far as its header and its record tell: what costs a few reads.
-pub(crate) fn fault(layout: &Layout, own: &LockedImage) -> Option<String> {
-    match of_file(&layout.image_store().join(own.store_name()), own, false) {
-        Ok(found) => found.fault.map(|(_, why)| why),
-        Err(error) => Some(error.to_string()),
-    }
-}
-
-/// The digest of the configuration that an image's file in the store was made of, by its own record. It has the digests of all that was
-/// unpacked, so that images of the same one are the same.
-pub(crate) fn made_of(layout: &Layout, own: &LockedImage) -> Option<Digest> {
-    let path = layout.image_store().join(own.store_name());
-    let file = bf_core::bounded::open(&path, bf_core::bounded::Links::Refuse).ok()?;
-    sif::provenance_of(file.file()).ok().map(|record| record.config)
-}
-
 fn of_file(path: &Path, own: &LockedImage, full: bool) -> Result<Found, SifError> {
     // Refuses what is no file, and what no runtime would mount.
     read(path).map_err(|error| SifError::Io(std::io::Error::other(error.to_string())))?;
@@ -236,9 +220,7 @@ fn differs(record: &Provenance, own: &LockedImage) -> Option<String> {
         let of = of.map_or("nothing that has a digest", |of| of.short());
         return Some(format!("its record says that it was made of {of} instead of {}", digest.short()));
     }
-    // A lock of before there were levels in it says the method alone.
-    if record.compression != own.compression && record.compression.split(':').next() != Some(&own.compression)
-    {
+    if !is_same_compression(&record.compression, &own.compression) {
         let (is, was) = (&record.compression, &own.compression);
         return Some(format!("its record says that it is compressed with {is} instead of {was}"));
     }
@@ -247,6 +229,30 @@ fn differs(record: &Provenance, own: &LockedImage) -> Option<String> {
     let reference = own.reference.as_ref()?;
     (place(reference) != place(&record.reference))
         .then(|| format!("its record says that it is {} instead of {reference}", record.reference))
+}
+
+/// Whether two words mean the same compression. Locks of before levels were written down have none: any level is that one.
+fn is_same_compression(one: &str, other: &str) -> bool {
+    let without_level =
+        |longer: &str, short: &str| longer.split_once(':').is_some_and(|(name, _)| name == short);
+    one == other || without_level(one, other) || without_level(other, one)
+}
+
+/// Whether an image is there and may be kept: besides its link and length what a runtime reads first of its file, and our record in it.
+/// Reads a few kilobytes, whatever its length.
+pub(crate) fn kept(layout: &Layout, own: &LockedImage) -> Disk {
+    let disk = facts::locked_image(layout, own, Depth::Quick);
+    if !matches!(disk, Disk::Whole | Disk::Drifted(_)) {
+        return disk;
+    }
+    match of_file(&layout.image_store().join(own.store_name()), own, false) {
+        // A record of something else is in a file that is what site.lock says: to make it again would change nothing.
+        Ok(found) => match found.fault {
+            Some((State::Damaged, why)) => Disk::Damaged(why),
+            _ => disk,
+        },
+        Err(error) => Disk::Damaged(format!("{} is damaged: {error}", own.store_name())),
+    }
 }
 
 /// Which part of a file is not what it was.
@@ -290,5 +296,19 @@ pub(crate) fn exit(items: &[Verified]) -> Exit {
         Exit::Findings
     } else {
         items.iter().find_map(|item| item.failure.as_ref()).map_or(Exit::Ok, |_| Exit::Unreachable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_without_a_level_means_any() {
+        assert!(is_same_compression("zstd:8", "zstd") && is_same_compression("gzip", "gzip:7"));
+        assert!(is_same_compression("zstd:8", "zstd:8"));
+        for (one, other) in [("zstd:8", "zstd:6"), ("zstd:8", "gzip"), ("zstd", "gzip"), ("zstd:8", "zst")] {
+            assert!(!is_same_compression(one, other), "{one} {other}");
+        }
     }
 }

@@ -16,7 +16,7 @@ pub(super) fn step(name: &str, facts: &ImageFacts, update: bool) -> Step {
     };
     let need = facts.need(name, update);
     let change = match &need {
-        Need::Nothing => return Step::keep(KIND, name, kept(facts)),
+        Need::Nothing => return Step::keep(KIND, name, kept(facts, wanted)),
         Need::Link(_) => Change::Link,
         Need::Pull(_) => Change::Pull,
     };
@@ -35,13 +35,13 @@ pub(super) fn step(name: &str, facts: &ImageFacts, update: bool) -> Step {
             Step::new(KIND, name, change, format!("{wanted}: {why}{note}"), task)
         }
         (_, _, Some(Err(failure))) => Step::fail(KIND, name, change, failure),
-        _ => Step::keep(KIND, name, kept(facts)),
+        _ => Step::keep(KIND, name, kept(facts, wanted)),
     }
 }
 
-fn kept(facts: &ImageFacts) -> String {
-    let is_pinned = facts.wanted.as_ref().is_ok_and(|wanted| wanted.digest().is_some());
-    let pinned = if is_pinned { ", pinned" } else { "" };
+/// What is there. The lock has a digest of every image that was pulled; pinned is what site.yaml pins.
+fn kept(facts: &ImageFacts, wanted: &Reference) -> String {
+    let pinned = if wanted.digest().is_some() { ", pinned" } else { "" };
     facts.own.as_ref().map(|(_, own)| format!("{}{pinned}", own.digest12())).unwrap_or_default()
 }
 

@@ -348,6 +348,15 @@ fn an_image_is_pulled_only_when_it_is_another_one_or_not_whole() {
     assert_eq!(step(&pinned, true), "image keep", "a digest has nothing newer");
     pinned.own = image_facts(same, Disk::Whole).own;
     assert_eq!(step(&pinned, false), failed, "nobody knows that it is this digest");
+    // The lock has a digest of every image that was pulled: only site.yaml pins one.
+    let own = |wanted: &str| {
+        let mut facts = image_facts(Some(("mine", &format!("q.io/a:1@{digest}"))), Disk::Whole);
+        facts.own.as_mut().unwrap().1.digest = Some(digest.parse().unwrap());
+        facts.wanted = Ok(wanted.parse().unwrap());
+        images::step("mine", &facts, false).action.detail
+    };
+    assert_eq!(own("q.io/a:1"), "a1a1a1a1a1a1");
+    assert_eq!(own(&format!("q.io/a:1@{digest}")), "a1a1a1a1a1a1, pinned");
     let mut in_the_way = image_facts(None, Disk::Absent);
     in_the_way.way = Err(Failure::new(Exit::Invalid, "link_in_the_way", "x"));
     assert_eq!(step(&in_the_way, false), "image failed link_in_the_way");

@@ -58,7 +58,7 @@ pub struct Progress {
     pub layer: usize,
     /// Of how many.
     pub layers: usize,
-    /// Bytes that were unpacked of it.
+    /// Bytes that were unpacked of it; 0 once, when it begins.
     pub bytes: u64,
 }
 
@@ -100,8 +100,17 @@ fn attempt<'i>(
     let mut writer = Writer::new(file.try_clone()?, sif.partition_offset(), &options)?;
     let mut layers = Layers { image, opened: None };
     let count = image.layers().len();
+    let mut begun = 0;
     let merged = layer::apply(&mut layers, &mut writer, &Limits::default(), &mut |progress| {
-        tell(Progress { layer: count - progress.layer, layers: count, bytes: progress.bytes });
+        let layer = count - progress.layer;
+        // What is heard of a layer first may be its end. Read once more for its links, it begins for nobody.
+        if begun != layer && !progress.again {
+            begun = layer;
+            tell(Progress { layer, layers: count, bytes: 0 });
+        }
+        if progress.bytes > 0 {
+            tell(Progress { layer, layers: count, bytes: progress.bytes });
+        }
     });
     let mut merged = merged.map_err(|error| match error {
         ApplyError::Source(failure) => failure,

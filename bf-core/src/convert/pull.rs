@@ -42,6 +42,19 @@ pub struct Outline {
     pub there: u64,
 }
 
+impl Outline {
+    /// Bytes that are still to be fetched.
+    pub fn rest(&self) -> u64 {
+        self.bytes.saturating_sub(self.there)
+    }
+
+    /// Bytes that it needs on the disk: what is still to be fetched, and a SIF, which is about as large as all of it. Sizes are the
+    /// registry's word.
+    pub fn needs(&self) -> u64 {
+        self.rest().saturating_add(self.bytes.saturating_add(self.bytes / 10))
+    }
+}
+
 /// Asks the registry what there would be to fetch, and fetches nothing but the manifest. `downloads` are folders that [`pull`] was given
 /// before; those that are not there are passed over.
 pub fn outline(
@@ -86,8 +99,8 @@ pub fn pull(
     let layers = image.layers();
     let bytes = layers.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.descriptor.size));
     let there: u64 = layers.iter().map(|layer| present(&store, &layer.descriptor.digest)).sum();
-    // A SIF is about as large as what is fetched; sizes are the registry's word.
-    fits(bytes.saturating_sub(there).saturating_add(bytes.saturating_add(bytes / 10)))?;
+    let outline = Outline { digest: found.digest.clone(), layers: layers.len(), bytes, there };
+    fits(outline.needs())?;
     tell(Told::Found { digest: found.digest.clone(), layers: layers.len(), bytes });
     convert(&image, file, order, &mut |progress| tell(Told::Layers(progress)))
 }

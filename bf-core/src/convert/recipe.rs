@@ -1,12 +1,13 @@
 //! How a program makes SIF files: of what registry, how compressed, with how many threads.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Found, Order, Outline, Progress, Teller, Told, create, find, import, outline, pull};
 use crate::image::{Digest, Reference};
-use crate::registry::{Bandwidth, Options};
+use crate::registry::{Bandwidth, Event, Options};
 use crate::report::Failure;
 use crate::settings::Environment;
 use crate::site::DeclaredRegistry;
@@ -49,7 +50,8 @@ impl Recipe {
             .map_err(|failure| hinted(failure, reference, self.has_site))
     }
 
-    /// Makes the file `to`, which must not exist, of what was found; see [`pull`].
+    /// Makes the file `to`, which must not exist, of what was found; see [`pull`]. Gives what was fetched for it, as [`Self::outline`]
+    /// says it beforehand.
     pub fn make(
         &self,
         found: &Found,
@@ -57,13 +59,20 @@ impl Recipe {
         downloads: &Path,
         fits: &dyn Fn(u64) -> Result<(), Failure>,
         tell: &Teller,
-    ) -> Result<(), Failure> {
+    ) -> Result<Outline, Failure> {
         let file = create(to)?;
         let name = found.pinned.clone().unpinned();
         let order = self.order(&name, Some(&found.digest));
-        pull(found, &file, downloads, &order, self.options(tell), fits, tell)
-            .map(drop)
-            .map_err(|failure| hinted(failure, &name, self.has_site))
+        let account = Arc::new(Mutex::new(Account::default()));
+        let (listener, heard) = (Arc::clone(tell), Arc::clone(&account));
+        let tell: Teller = Arc::new(move |told| {
+            heard.lock().unwrap_or_else(PoisonError::into_inner).take(&told);
+            listener(told);
+        });
+        pull(found, &file, downloads, &order, self.options(&tell), fits, &tell)
+            .map_err(|failure| hinted(failure, &name, self.has_site))?;
+        let account = account.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(account.outline(&found.digest))
     }
 
     /// Makes the file `to`, which must not exist, of an image on this machine's disks; see [`import`]. Gives the digest of its manifest,
@@ -91,6 +100,35 @@ impl Recipe {
         let tell = Arc::clone(tell);
         options.progress = Arc::new(move |event| tell(Told::Registry(event)));
         options
+    }
+}
+
+/// What is heard of an image while it is fetched.
+#[derive(Debug, Default)]
+struct Account {
+    layers: usize,
+    bytes: u64,
+    /// Of each layer, how much was there when it was begun.
+    there: BTreeMap<Digest, u64>,
+}
+
+impl Account {
+    fn take(&mut self, told: &Told) {
+        match told {
+            Told::Found { layers, bytes, .. } => (self.layers, self.bytes) = (*layers, *bytes),
+            Told::Registry(
+                // Of one that was there whole nothing is heard before its end.
+                Event::Started { digest, resumed_from: there, .. } | Event::Finished { digest, total: there },
+            ) => drop(self.there.entry(digest.clone()).or_insert(*there)),
+            Told::Registry(Event::Restarted { digest, .. }) => drop(self.there.insert(digest.clone(), 0)),
+            Told::Registry(_) | Told::Layers(_) => {}
+        }
+    }
+
+    fn outline(&self, digest: &Digest) -> Outline {
+        let there = self.there.values().fold(0, |sum: u64, bytes| sum.saturating_add(*bytes));
+        let Self { layers, bytes, .. } = *self;
+        Outline { digest: digest.clone(), layers, bytes, there: there.min(bytes) }
     }
 }
 
@@ -123,6 +161,32 @@ pub fn hinted(failure: Failure, reference: &Reference, has_site: bool) -> Failur
 mod tests {
     use super::*;
     use crate::report::Exit;
+
+    #[test]
+    fn what_was_there_is_not_counted_as_fetched() {
+        let digest = |digit: &str| -> Digest { format!("sha256:{}", digit.repeat(64)).parse().unwrap() };
+        let mut account = Account::default();
+        let started = |layer, resumed_from| Event::Started { digest: digest(layer), total: 50, resumed_from };
+        let finished = |layer| Event::Finished { digest: digest(layer), total: 50 };
+        account.take(&Told::Found { digest: digest("f"), layers: 4, bytes: 200 });
+        let restarted = Event::Restarted { digest: digest("c"), reason: "it is damaged".into() };
+        // In part, wholly, in part and in vain, not at all.
+        for event in [
+            started("a", 20),
+            finished("a"),
+            finished("b"),
+            started("c", 10),
+            restarted,
+            finished("c"),
+            started("d", 0),
+            finished("d"),
+        ] {
+            account.take(&Told::Registry(event));
+        }
+        let outline = account.outline(&digest("e"));
+        assert_eq!((outline.layers, outline.bytes, outline.there), (4, 200, 70));
+        assert_eq!((outline.rest(), outline.needs()), (130, 350));
+    }
 
     #[test]
     fn hints_name_what_the_program_obeys() {

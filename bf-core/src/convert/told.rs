@@ -34,7 +34,9 @@ impl Told {
     pub fn news(&self) -> Vec<News> {
         let event = match self {
             Self::Found { digest, layers, bytes } => {
-                let text = format!("{}: {} in {layers} layers", digest.short(), human_bytes(*bytes));
+                let plural = if *layers == 1 { "" } else { "s" };
+                let bytes_of = human_bytes(*bytes);
+                let text = format!("{}: {bytes_of} in {layers} layer{plural}", digest.short());
                 return vec![News::Total(*bytes), News::Says(text)];
             }
             Self::Layers(Progress { layer, layers, bytes: 0 }) => {

@@ -40,8 +40,8 @@ pub fn find(
     reference.map_or(Ok(None), |reference| find_reference(layout, locked, reference))
 }
 
-/// The image `reference`, whatever it is called: that of site.lock which was fetched as it, else the file with upstream's
-/// name for it, as caches have it that were filled by hand.
+/// The image `reference`, whatever it is called: that of site.lock which was fetched as it, else one of no registry that has this name
+/// there, else the file with upstream's name for it, as caches have it that were filled by hand.
 ///
 /// # Errors
 /// As [`find`].
@@ -52,6 +52,14 @@ pub fn find_reference(
 ) -> Result<Option<Sif>, ImageError> {
     for (name, own) in &locked.images {
         if serves(own, reference)
+            && let Some(sif) = of_lock(layout, name, own)?
+        {
+            return Ok(Some(sif));
+        }
+    }
+    for (name, own) in &locked.images {
+        if own.reference.is_none()
+            && is_name_of(name, reference)
             && let Some(sif) = of_lock(layout, name, own)?
         {
             return Ok(Some(sif));
@@ -73,6 +81,19 @@ pub fn find_reference(
 /// Whether an image of the lock is what was asked for.
 fn serves(own: &LockedImage, asked: &Reference) -> bool {
     own.whole().is_some_and(|own| own.serves(asked))
+}
+
+/// Whether somebody means an image of no registry, which has its name in site.lock alone: by that name, which is read as one of Docker's
+/// own, or by the one that was written into its file, `localhost/NAME`.
+fn is_name_of(name: &str, asked: &Reference) -> bool {
+    let own = name.to_lowercase();
+    asked.digest().is_none()
+        && asked.tag() == Some("latest")
+        && match asked.registry() {
+            "localhost" => asked.repository() == own,
+            "docker.io" => asked.repository().strip_prefix("library/") == Some(&own),
+            _ => false,
+        }
 }
 
 pub(super) fn of_lock(layout: &Layout, name: &str, own: &LockedImage) -> Result<Option<Sif>, ImageError> {
@@ -176,6 +197,24 @@ mod tests {
         assert!(
             find_reference(&layout, &Locked::default(), &reference("evil.io/x/name:tag")).unwrap().is_some()
         );
+    }
+
+    #[test]
+    fn an_image_of_no_registry_is_found_by_the_name_that_a_list_shows() {
+        let (_dir, layout, mut locked) = cache();
+        let found = |locked: &Locked, text: &str| {
+            find_reference(&layout, locked, &reference(text)).unwrap().map(|sif| sif.name)
+        };
+        // What came of a registry has no other name than the one there.
+        assert_eq!(found(&locked, "engine"), None);
+        locked.images.get_mut("engine").unwrap().reference = None;
+        for text in ["engine", "localhost/engine", "localhost/engine:latest"] {
+            assert_eq!(found(&locked, text).as_deref(), Some("engine"), "{text}");
+        }
+        let pinned = format!("localhost/engine@sha256:{}", "a1".repeat(32));
+        for text in ["engine:2", "q.io/engine", "org/engine", "localhost/org/engine", &pinned] {
+            assert_eq!(found(&locked, text), None, "{text}");
+        }
     }
 
     #[test]

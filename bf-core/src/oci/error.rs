@@ -184,10 +184,8 @@ impl Explain for OciError {
             Self::NotAnImage { .. } => {
                 Some("name the image and not what belongs to it (a chart, a signature)".into())
             }
-            Self::Several { .. } => Some("name one of them with --image".into()),
-            Self::NoSuchImage { .. } => {
-                Some("name one of those that there are, or none where there is only one".into())
-            }
+            Self::Several { found, .. } => Some(format!("say which one with --image NAME: {found}")),
+            Self::NoSuchImage { found, .. } => Some(format!("name one of these with --image NAME: {found}")),
             Self::WrongDigest { .. } | Self::WrongSize { .. } => {
                 Some("get it again from where it was made".into())
             }

@@ -43,7 +43,10 @@ fn choose(index: Index, wanted: Option<&str>, place: &str) -> Result<Index, OciE
         keys.iter().filter_map(|key| entry.annotations.get(*key)).cloned().collect::<Vec<_>>()
     };
     let all: Vec<Vec<String>> = manifests.iter().map(names).collect();
-    let found = listed(all.iter().map(|names| names.first().map_or("one without a name", String::as_str)));
+    // What has no name can be asked for by its digest.
+    let digests: Vec<String> = manifests.iter().map(|entry| entry.digest.to_string()).collect();
+    let found =
+        listed(all.iter().zip(&digests).map(|(names, digest)| names.first().unwrap_or(digest).as_str()));
     if let Some(wanted) = wanted {
         let is_it = |names: &[String], entry: &Descriptor| {
             names.iter().any(|name| same(name, wanted)) || entry.digest.to_string() == wanted

@@ -15,8 +15,8 @@ use crate::site::{Layout, Part};
 /// How long what nobody asked for again is kept.
 const KEPT: Duration = Duration::from_hours(14 * 24);
 
-/// A private folder for what is being fetched. It stays, unless it is [removed](Downloads::remove).
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A private folder for what is being fetched. It stays, unless it is [removed](Downloads::remove) or nothing came into it.
+#[derive(Debug, PartialEq, Eq)]
 pub struct Downloads {
     path: PathBuf,
 }
@@ -29,10 +29,16 @@ impl Downloads {
 
     /// Removes it: what was fetched is published.
     pub fn remove(self) -> io::Result<()> {
-        remove(&self.path)?;
-        // Of a claim's folder the last one takes the empty rest.
-        let _ = self.path.parent().map(std::fs::remove_dir);
-        Ok(())
+        remove(&self.path)
+    }
+}
+
+impl Drop for Downloads {
+    /// The folder, the claim's and the one of all claims go as far as nothing is in them; where something is, they cannot be removed.
+    fn drop(&mut self) {
+        for folder in self.path.ancestors().take(3) {
+            let _ = std::fs::remove_dir(folder);
+        }
     }
 }
 
@@ -107,6 +113,26 @@ mod tests {
     use crate::publish::Policy;
 
     #[test]
+    fn what_came_to_nothing_leaves_no_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path());
+        let guard = SiteGuard::take(&layout).unwrap();
+        let publisher = Publisher::new(&guard, Policy::default()).unwrap();
+        let home = layout.images().join(Layout::DOWNLOADS);
+        let of = |item| publisher.downloads(Part::Images, item).unwrap();
+        let (empty, half) = (of("a.sif"), of("b.sif"));
+        fs::write(half.path().join("blob.partial"), "half").unwrap();
+        let (left, kept) = (empty.path().to_owned(), half.path().to_owned());
+        drop((empty, half));
+        assert!(!left.exists() && kept.join("blob.partial").exists());
+        // Of an earlier run's nothing stays either, once it was taken over.
+        of("b.sif").remove().unwrap();
+        assert!(!home.exists());
+        drop(of("c.sif"));
+        assert!(!home.exists());
+    }
+
+    #[test]
     fn what_an_earlier_run_fetched_is_there_again_as_a_copy() {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::new(dir.path());
@@ -140,8 +166,7 @@ mod tests {
             for downloads in [other, none] {
                 downloads.remove().unwrap();
             }
-            let home = layout.images().join(Layout::DOWNLOADS);
-            assert_eq!(fs::read_dir(home).unwrap().count(), 0);
+            assert!(!layout.images().join(Layout::DOWNLOADS).exists());
             assert_eq!(fs::read_dir(layout.staging(Part::Images)).unwrap().count(), 0);
         });
     }

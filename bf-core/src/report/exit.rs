@@ -26,6 +26,8 @@ pub enum Exit {
     Busy = 75,
     /// 77: permission denied.
     Permission = 77,
+    /// 130: interrupted with Ctrl-C.
+    Interrupted = 130,
 }
 
 impl Exit {

@@ -87,11 +87,8 @@ impl Nodes<'_> {
                     let version = said.lines().find_map(|line| line.strip_prefix(VERSION));
                     let version = version.map(last);
                     let ended = ended(trial, &said);
-                    // Where nothing could be tried, what was known before stays.
-                    if matches!(ended, Ended::Mounted | Ended::NotMounted(_)) {
-                        let mounted = ended == Ended::Mounted;
-                        found.tried.push(TriedPartition { name: name.clone(), mounted, seen_at: host::now() });
-                    }
+                    let mounted = (ended != Ended::NoRuntime).then_some(ended == Ended::Mounted);
+                    found.tried.push(TriedPartition { name: name.clone(), mounted, seen_at: host::now() });
                     found.runtime = found.runtime.take().or_else(|| version.clone());
                     let version = version.unwrap_or_default();
                     match ended {

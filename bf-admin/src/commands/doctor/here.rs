@@ -12,7 +12,7 @@ use bf_core::settings::Environment;
 
 use super::trial::{Trial, version};
 use super::{Check, Site, State, tried_here};
-use crate::image::Tried;
+use crate::image::{Tried, plain};
 
 /// A container that starts takes a second; on a loaded login node some more.
 const LIMITS: Limits = Limits { time: Duration::from_mins(1), output: 1024 * 1024 };
@@ -76,22 +76,11 @@ fn one(trial: &Trial, program: &Path) -> (bool, Check) {
 
 /// The last words of a program, in one line and without what could change a terminal.
 pub(super) fn last(said: &str) -> String {
+    let said = plain(said);
     let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let lines = lines.get(lines.len().saturating_sub(3)..).unwrap_or_default().join("; ");
-    let plain: String = uncoloured(&lines).chars().filter(|c| !c.is_control()).take(500).collect();
-    if plain.is_empty() { "it said nothing".into() } else { plain }
-}
-
-/// Without what sets colours (`ESC [ numbers m`), of which the printable part would stay.
-fn uncoloured(text: &str) -> String {
-    let mut plain = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("\x1b[") {
-        plain.push_str(before);
-        rest = after.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';');
-        rest = rest.strip_prefix('m').unwrap_or(rest);
-    }
-    plain + rest
+    let short: String = lines.chars().take(500).collect();
+    if short.is_empty() { "it said nothing".into() } else { short }
 }
 
 /// A folder of its own for temporary files, removed when dropped.

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use bf_core::bounded::{self, Links};
 use bf_core::digest;
 use bf_core::image::Reference;
-use bf_core::oci::{LocalSource, Platform, Source as _};
+use bf_core::oci::{self, LocalSource, Platform, Source as _};
 use bf_core::report::{Exit, Failure};
 use bf_core::service;
+use bf_core::sif;
 use bf_core::site::{Layout, Locked, LockedImage, is_image_name};
 use bf_core::squashfs::Compression;
 use clap::Args;
@@ -24,6 +25,8 @@ use crate::locate;
 use crate::plan::{Change, Step, Task};
 use crate::present::{Depth, Disk};
 use crate::space;
+
+const KIND: &str = "image";
 
 /// Options of `image import`.
 #[derive(Debug, Args)]
@@ -66,8 +69,8 @@ impl Import {
 
     /// Makes a SIF of an image that is none yet.
     fn convert(&self, context: &Context, layout: &Layout, locked: &Locked) -> Result<Step, Failure> {
-        // What it is shows before anything is written.
-        let found = LocalSource::open(&self.path, self.image.as_deref())?.image(&Platform::of_host())?;
+        // What it is, and whether it has what is asked for, shows before anything is written.
+        let image = LocalSource::open(&self.path, self.image.as_deref())?.image(&Platform::of_host())?;
         let stem =
             self.path.file_name().and_then(|name| name.to_str()).map(|name| name.trim_end_matches(".tar"));
         let named = self.name.as_deref().or(stem).filter(|name| is_image_name(name));
@@ -75,22 +78,14 @@ impl Import {
             let message = format!("{} has no name that an image can have", self.path.display());
             Failure::new(Exit::Usage, "image_unnamed", message).with_hint("name it with --as NAME")
         })?;
-        if let Some(own) = locked.images.get(name).filter(|_| !self.force) {
-            let is_same = match &found.manifest_digest {
-                Some(digest) => own.digest.as_ref() == Some(digest),
-                // What `docker save` wrote may have none.
-                None => image::made_of(layout, own).as_ref() == Some(&found.manifest.config.digest),
-            };
-            if !is_same {
-                return Err(other_content(name, own));
+        let own = locked.images.get(name);
+        let same = own.filter(|own| is_made_of(layout, own, &image));
+        match (own, same) {
+            (_, Some(own)) if self.is_as_asked(layout, own) => {
+                return Ok(Step::keep(KIND, name, format!("{} is made of it already", own.digest12())));
             }
-            let as_asked = self.compression.is_none_or(|asked| asked.to_string() == own.compression);
-            if as_asked
-                && image::locked_image(layout, own, Depth::Quick) == Disk::Whole
-                && image::fault(layout, own).is_none()
-            {
-                return Ok(Step::keep("image", name.to_owned(), "already there"));
-            }
+            (Some(own), None) if !self.force => return Err(other_content(name, own)),
+            _ => {}
         }
         let wanted = meant(layout, name);
         let unnamed = || format!("localhost/{}", name.to_lowercase()).parse::<Reference>();
@@ -106,11 +101,18 @@ impl Import {
         let maker = Maker::local(&how, self.compression, &place, &self.path, self.image.clone());
         let fetch = Fetch { reference, sif, maker, own: None };
         let task = Task::Image(name.to_owned(), Box::new(fetch));
-        Ok(Step::new("image", name.to_owned(), Change::Import, format!("from {}", self.path.display()), task))
+        let detail = format!("from {}", self.path.display());
+        Ok(Step::new(KIND, name.to_owned(), Change::Import, detail, task))
+    }
+
+    /// Whether an image that is made of the same is there, whole and compressed as it is asked for. With `--force` every byte is read.
+    fn is_as_asked(&self, layout: &Layout, own: &LockedImage) -> bool {
+        let disk =
+            if self.force { image::locked_image(layout, own, Depth::Full) } else { image::kept(layout, own) };
+        disk == Disk::Whole && self.compression.is_none_or(|wanted| own.compression == wanted.to_string())
     }
 
     fn step(&self, layout: &Layout, locked: &Locked) -> Result<Step, Failure> {
-        const KIND: &str = "image";
         let wanted = self.name.as_deref().and_then(|name| meant(layout, name));
         let own = self.name.as_ref().and_then(|name| locked.images.get(name));
         let named = Named { name: self.name.as_deref(), wanted: wanted.as_ref(), own };
@@ -174,6 +176,19 @@ fn meant(layout: &Layout, name: &str) -> Option<Reference> {
 /// Whether the file is, byte by byte, what site.lock says of an image.
 fn is_content(source: &Source, own: &LockedImage) -> Result<bool, Failure> {
     Ok(own.bytes == source.bytes && digest::of_file(&source.path)?.0 == own.sha256)
+}
+
+/// Whether the file of an image was made of this one, by our own record in it: of the same manifest, or, of what never had one, of the
+/// same configuration, which names the content of all layers. By site.lock where the file cannot be read.
+fn is_made_of(layout: &Layout, own: &LockedImage, image: &oci::Image) -> bool {
+    let path = layout.image_store().join(own.store_name());
+    let record =
+        bounded::open(&path, Links::Refuse).ok().and_then(|file| sif::provenance_of(file.file()).ok());
+    match (record, &image.manifest_digest) {
+        (Some(record), Some(manifest)) => record.manifest.as_ref() == Some(manifest),
+        (Some(record), None) => record.config == image.manifest.config.digest,
+        (None, manifest) => manifest.is_some() && own.digest == *manifest,
+    }
 }
 
 /// The name for site.lock: the one that was asked for, else that of the image that has the link already, else the file's.

@@ -1,5 +1,6 @@
 //! `image`: the container images of the cache.
 
+mod asked;
 mod import;
 mod ls;
 mod prune;
@@ -9,7 +10,7 @@ mod verify;
 
 use bf_core::image::Reference;
 use bf_core::report::{Exit, Failure};
-use bf_core::site::{Layout, Locked, is_image_name};
+use bf_core::site::{Declared, Layout, Locked, is_image_name};
 use clap::Subcommand;
 
 use crate::cli::Context;
@@ -21,7 +22,7 @@ use crate::locate;
 pub(crate) enum Image {
     /// Fetch an image from its registry into the cache
     Pull(pull::Pull),
-    /// Copy an image from a SIF file of this machine into the cache
+    /// Make an image of the cache of a SIF file, a folder in OCI's layout, an oci-archive or a docker-archive
     Import(import::Import),
     /// List the images of the cache
     Ls,
@@ -59,7 +60,8 @@ fn name(text: &str) -> Result<String, &'static str> {
 /// The name for site.lock: `asked` for, else that of the image that has the link `sif` already, else `default`.
 ///
 /// # Errors
-/// Refuses to replace the file of another image, which somebody may run by its name.
+/// Refuses to replace the file of another image, which somebody may run by its name, and an image that only happens to have the name that
+/// nobody asked for.
 fn choose(
     locked: &Locked,
     asked: Option<&str>,
@@ -68,9 +70,20 @@ fn choose(
     default: String,
 ) -> Result<String, Failure> {
     let Some((other, own)) = locked.images.iter().find(|(_, own)| own.sif == sif) else {
-        return Ok(asked.map_or(default, str::to_owned));
+        let taken = locked.images.get(&default).filter(|_| asked.is_none());
+        return match (asked, taken.map(|own| own.reference.as_ref())) {
+            (Some(asked), _) => Ok(asked.to_owned()),
+            (None, None) => Ok(default),
+            (None, Some(from)) => {
+                let from = from.map(|from| format!(", {from}")).unwrap_or_default();
+                let message = format!("another image is called {default} already{from}");
+                let hint = format!("give this one another name: `bf-admin image pull {reference} --as NAME`");
+                Err(Failure::new(Exit::Invalid, "image_name_taken", message).with_hint(hint))
+            }
+        };
     };
-    let is_other_place = own.reference.as_ref().is_some_and(|own| {
+    // What is of no registry is replaced only by who names it.
+    let is_other_place = own.reference.as_ref().map_or(asked.is_none(), |own| {
         (own.registry(), own.repository()) != (reference.registry(), reference.repository())
     });
     if asked.unwrap_or(other) == other && !is_other_place {
@@ -78,17 +91,29 @@ fn choose(
     }
     let from = own.reference.as_ref().map(|from| format!(", {from}")).unwrap_or_default();
     let message = format!("{sif} is the file of the image {other} already{from}");
-    Err(Failure::new(Exit::Invalid, "image_name_taken", message).with_hint(
-        "two images of the same last name and tag cannot both be there: give one another tag in its registry",
-    ))
+    let hint = if is_other_place {
+        format!(
+            "two images of the same last name and tag cannot both be there: give one another tag in its registry, or `bf-admin image rm {other}` first"
+        )
+    } else {
+        let asked = asked.unwrap_or(&default);
+        format!(
+            "`bf-admin image rm {other}`, then `bf-admin image pull {reference} --as {asked}` gives it that name"
+        )
+    };
+    Err(Failure::new(Exit::Invalid, "image_name_taken", message).with_hint(hint))
 }
 
-/// What is known of how images are made for a cache: by the site.yaml that was named, or that named the cache, else by the cache's copy.
-fn place<'a>(context: &'a Context, layout: &Layout) -> Result<Place<'a>, Failure> {
-    let declared = if context.site.is_some() || locate::named(context).is_none() {
-        Some(locate::site(context)?.declared)
+/// What is declared of a cache: by the site.yaml that was named, or that named the cache, else by the cache's copy.
+fn declared(context: &Context, layout: &Layout) -> Result<Option<Declared>, Failure> {
+    if context.site.is_some() || locate::named(context).is_none() {
+        Ok(Some(locate::site(context)?.declared))
     } else {
-        locate::declared_in(layout)?
-    };
-    Ok(Place::of(layout, declared.as_ref(), &context.environment))
+        locate::declared_in(layout)
+    }
+}
+
+/// What is known of how images are made for a cache.
+fn place<'a>(context: &'a Context, layout: &Layout) -> Result<Place<'a>, Failure> {
+    Ok(Place::of(layout, declared(context, layout)?.as_ref(), &context.environment))
 }

@@ -1,25 +1,23 @@
 //! `image pull`: an image of a registry becomes one of the cache. Writes site.lock, never site.yaml.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use bf_core::convert::Outline;
-use bf_core::image::{ImageError, Reference};
 use bf_core::progress::News;
 use bf_core::report::{Exit, Failure, human_bytes};
-use bf_core::service::{self, Engine};
-use bf_core::site::{DeclaredImage, Layout, Locked};
-use bf_core::spec::parse::closest;
+use bf_core::site::{Layout, Locked};
 use bf_core::squashfs::Compression;
 use clap::Args;
 
-use super::{choose, name, place};
+use super::asked::{Asked, Known};
+use super::{choose, name};
 use crate::cli::Context;
 use crate::commands::single;
 use crate::image::{self, Fetch, How, Maker, Place, Tell};
+use crate::interrupt::Watch;
 use crate::plan::{self, Change, Step, Task};
-use crate::present::{Depth, Disk};
-use crate::{locate, printer};
+use crate::present::Disk;
+use crate::printer::Printer;
+use crate::{locate, space};
 
 const KIND: &str = "image";
 
@@ -58,44 +56,53 @@ impl Pull {
                 Failure::new(Exit::Usage, "usage", message).with_hint("pull them one after the other")
             );
         }
+        let _watch = (!self.dry_run).then(|| Watch::begin(context.printer, self.resumes()));
         if let (Some(output), [text]) = (&self.output, self.references.as_slice()) {
-            let engines = service::engines(None)?;
-            return self.write(context, &wanted(&engines, &BTreeMap::new(), text)?.0, output);
+            return self.write(context, text, output);
         }
         let layout = locate::cache(context)?;
-        let engines = service::engines(Some(&layout))?;
-        let declared = locate::declared_in(&layout)?.map(|declared| declared.images).unwrap_or_default();
-        let references = self.references.iter().map(|text| wanted(&engines, &declared, text));
-        let references = references.collect::<Result<Vec<(Reference, DeclaredImage)>, Failure>>()?;
-        let place = place(context, &layout)?;
+        let known = Known::of(context, &layout)?;
+        let asked = self.references.iter().map(|text| known.asked(text));
+        let asked = asked.collect::<Result<Vec<Asked>, Failure>>()?;
         single::run_all(context, &layout, self.dry_run, |locked| {
-            let steps = references.iter().map(|wanted| self.step(&place, &layout, wanted, locked));
-            let mut steps = steps.collect::<Result<Vec<Step>, Failure>>()?;
-            self.note(&place, &mut steps);
-            Ok(steps)
+            let mut note = known.place.compression().1;
+            let steps = asked
+                .iter()
+                .map(|asked| self.step(context.printer, (&known.place, &layout), asked, locked, &mut note));
+            let steps = steps.collect::<Result<Vec<Step>, Failure>>()?;
+            // Together they may not fit; of each alone the run itself sees it as well.
+            Ok(if self.dry_run { space::fit(&layout, steps) } else { steps })
         })
     }
 
-    /// Says once why images are compressed as they are, where nobody says how.
-    fn note(&self, place: &Place<'_>, steps: &mut [Step]) {
-        if self.compression.is_none()
-            && let Some(step) = steps.iter_mut().find(|step| matches!(step.task, Task::Image(..)))
-            && let Some(note) = place.compression().1
-        {
-            step.action.detail = format!("{}; {note}", step.action.detail);
+    /// What somebody is told who interrupts it.
+    fn resumes(&self) -> &'static str {
+        match self.how.engine {
+            image::Engine::Native => {
+                "what was fetched stays: run the same command again, and it goes on from there"
+            }
+            image::Engine::Apptainer => "nothing was changed: run the same command again",
         }
     }
 
-    fn write(&self, context: &Context, reference: &Reference, output: &Path) -> Result<Exit, Failure> {
-        let place = somewhere(context);
-        let maker = Maker::of(&self.how, self.compression, &place, reference)?;
+    fn write(&self, context: &Context, text: &str, output: &Path) -> Result<Exit, Failure> {
+        let known = Known::anywhere(context)?;
+        let asked = known.asked(text)?;
+        let reference = &asked.reference;
+        let maker = Maker::of(&self.how, self.compression.or(asked.compression), &known.place, reference)?;
         let display = context.printer.display();
         let action = Step::new(KIND, reference.to_string(), Change::Pull, "", Task::Keep).action;
         display.expect(1);
         display.start(0, (action.kind, &action.name), action.bytes, action.change.name());
         let news = |news: &News| display.tell(0, news);
         let tell = Tell { say: &|text| news(&News::Says(text.to_owned())), news: &news };
-        let written = image::write_file(reference, &maker, output, (self.force, self.dry_run), &tell);
+        let written = image::write_file(
+            reference,
+            &maker,
+            output,
+            (self.force, self.dry_run),
+            (&tell, context.printer),
+        );
         match &written {
             Ok(_) => display.finish(0),
             Err(failure) => display.fail(0, &failure.message),
@@ -107,23 +114,28 @@ impl Pull {
 
     fn step(
         &self,
-        place: &Place<'_>,
-        layout: &Layout,
-        (reference, declared): &(Reference, DeclaredImage),
+        printer: Printer,
+        (place, layout): (&Place<'_>, &Layout),
+        asked: &Asked,
         locked: &Locked,
+        note: &mut Option<String>,
     ) -> Result<Step, Failure> {
+        let reference = &asked.reference;
         let file = reference.sif_name();
         let sif = format!("images/{file}");
         let default = file.strip_suffix(".sif").unwrap_or(&file).to_owned();
-        let name = choose(locked, self.name.as_deref(), &sif, reference, default)?;
+        let is_free = !locked.images.values().any(|own| own.sif == sif);
+        let name = self.name.as_deref().or(asked.declared.as_deref().filter(|_| is_free));
+        let name = choose(locked, name, &sif, reference, default)?;
         let own = locked.images.get(&name).filter(|own| own.whole().is_some_and(|own| own.serves(reference)));
-        let disk = own.map_or(Disk::Absent, |own| image::locked_image(layout, own, Depth::Quick));
-        let disk = match own.filter(|_| matches!(disk, Disk::Whole | Disk::Drifted(_))) {
-            // A file of the right length may be another all the same.
-            Some(own) => image::fault(layout, own).map_or(disk, Disk::Damaged),
-            None => disk,
-        };
+        let disk = own.map_or(Disk::Absent, |own| image::kept(layout, own));
+        let compression = self.compression.or(asked.compression);
+        let otherwise = own.and_then(|own| {
+            let wanted = compression.filter(|wanted| !image::compressed_as(own, *wanted))?;
+            Some(format!(": compressed with {wanted} instead of {}", own.compression))
+        });
         match (own, &disk) {
+            _ if otherwise.is_some() => {}
             (Some(own), Disk::Whole) if !self.force && own.sif == sif => {
                 let detail = format!("{} is there already; --force fetches it again", own.digest12());
                 return Ok(Step::keep(KIND, name, detail));
@@ -139,35 +151,29 @@ impl Pull {
         }
         image::way(layout, &sif)?;
         own.map_or(Ok(()), |own| image::store_way(layout, own))?;
-        let compression = self.compression.or(declared.compression);
         let maker = Maker::of(&self.how, compression, place, reference)?;
-        let mut why = match &disk {
+        let why = match &disk {
             Disk::Damaged(why) => format!(": {why}"),
-            _ => String::new(),
+            _ => otherwise.unwrap_or_default(),
         };
-        if self.dry_run {
-            let outline = maker.outline(reference, &downloads(layout, &file))?;
-            why +=
-                &outline.map(|(outline, compression)| outlined(&outline, &compression)).unwrap_or_default();
-        }
+        // Said once, where nobody says how they are compressed.
+        let note = note.take_if(|_| compression.is_none()).map(|note| format!("; {note}"));
+        let outline =
+            if self.dry_run { maker.outline(reference, &downloads(layout, &file), printer)? } else { None };
+        let plan = outline.as_ref().map(|account| {
+            let free = space::free(&layout.images()).map(|bytes| format!(", {} free", human_bytes(bytes)));
+            format!("; {}{}", account.planned(), free.unwrap_or_default())
+        });
+        let detail = format!("{reference}{why}{}{}", note.unwrap_or_default(), plan.unwrap_or_default());
         let own = own.filter(|_| disk == Disk::Whole && !self.force).cloned();
         let fetch = Fetch { reference: reference.clone(), sif: None, maker, own };
         let task = Task::Image(name.clone(), Box::new(fetch));
-        Ok(Step::new(KIND, name, Change::Pull, format!("{reference}{why}"), task))
-    }
-}
-
-/// What is known of the machines that a file without a cache is for: by the cache that is named, if any.
-fn somewhere(context: &Context) -> Place<'_> {
-    match locate::cache(context).and_then(|layout| place(context, &layout)) {
-        Ok(place) => place,
-        Err(failure) => {
-            if failure.code != "cache_unnamed" {
-                // It is not needed: the file is made all the same.
-                printer::warning(&failure.message, failure.hint.as_deref());
-            }
-            Place::unknown(&context.environment)
+        let mut step = Step::new(KIND, name, Change::Pull, detail, task);
+        if let Some(account) = outline {
+            step.action.bytes = Some(account.outline.bytes);
+            step = step.needing_room(account.outline.needs());
         }
+        Ok(step)
     }
 }
 
@@ -177,51 +183,4 @@ fn downloads(layout: &Layout, file: &str) -> Vec<PathBuf> {
     // What cannot be listed is not ours: then nothing is there for us.
     let claims = fs_err::read_dir(home).into_iter().flatten().flatten();
     claims.map(|claim| claim.path().join(file)).collect()
-}
-
-/// What there is to fetch.
-fn outlined(outline: &Outline, compression: &str) -> String {
-    let Outline { digest, layers, bytes, there } = outline;
-    let fetch = human_bytes(bytes.saturating_sub(*there));
-    let plural = if *layers == 1 { "" } else { "s" };
-    let there = if *there > 0 {
-        format!(", {} of {} are there", human_bytes(*there), human_bytes(*bytes))
-    } else {
-        String::new()
-    };
-    format!(": {digest}, {layers} layer{plural}, {fetch} to fetch{there}, {compression}")
-}
-
-/// What somebody means by a word: the image of that name in site.yaml, that of the engine of that name (or of that and `-gpu`), else a
-/// reference. What site.yaml says of it comes along.
-fn wanted(
-    engines: &[Engine],
-    declared: &BTreeMap<String, DeclaredImage>,
-    text: &str,
-) -> Result<(Reference, DeclaredImage), Failure> {
-    if text.contains(['/', ':', '@']) {
-        let reference = text.parse::<Reference>().map_err(usage)?;
-        return Ok((reference, DeclaredImage::default()));
-    }
-    let own = declared.get(text).cloned().unwrap_or_default();
-    match image::reference(engines, text, &own) {
-        Ok(reference) => Ok((reference, own)),
-        Err(failure) if declared.contains_key(text) => Err(failure),
-        Err(_) => {
-            let engines = engines.iter().filter(|engine| engine.image.is_some()).map(|engine| &engine.id);
-            let names: BTreeSet<&str> = engines.chain(declared.keys()).map(String::as_str).collect();
-            // `ubuntu` is a reference as well; only what is nearly a name is taken for one.
-            if let Some(near) = closest(text, names.iter().copied()) {
-                let message = format!("no engine and no image of site.yaml is called {text}");
-                return Err(Failure::new(Exit::Usage, "image_unknown", message).with_hint(format!(
-                    "did you mean {near}? An image of Docker Hub of that name is docker.io/library/{text}"
-                )));
-            }
-            Ok((text.parse::<Reference>().map_err(usage)?, own))
-        }
-    }
-}
-
-fn usage(error: ImageError) -> Failure {
-    Failure { exit: Exit::Usage, ..error.into() }
 }
