@@ -301,6 +301,35 @@ fn who_waits_is_told_what_for_and_how_far_it_is() {
 }
 
 #[test]
+fn a_terminal_shows_each_file_and_a_sum_in_lines_that_fit_and_are_gone_in_the_end() {
+    let own = Own::new();
+    let part = |seed| Content::safetensors(seed, &[("w", "BF16", &[1500, 1000])]);
+    let index = r#"{"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}"#;
+    let repo = Repo::new(ID)
+        .file("config.json", "{}")
+        .file("model.safetensors.index.json", index)
+        .big("model-00001-of-00002.safetensors", part(1))
+        .big("model-00002-of-00002.safetensors", part(2));
+    own.hub.publish(repo);
+    own.hub.rate(Some(2_000_000));
+    let program = bf_test_kit::binary("bf-user");
+    let command = format!("stty rows 20 cols 40; exec {} model add {ID}", program.display());
+    let script = own.site.program("script").env("BLACKFISH_HOME_DIR", own.site.home()).env("TERM", "xterm");
+    let script = script.env("HF_ENDPOINT", own.hub.endpoint()).env("SHELL", "/bin/sh");
+    let shown = script.args(["-qec", &command, "/dev/null"]).code(0).stdout;
+    // What is drawn last leaves nothing but the report.
+    let (drawn, rest) = shown.rsplit_once("\x1b[J").unwrap_or_else(|| panic!("nothing is drawn: {shown}"));
+    assert!(rest.starts_with("Org/Model: commit ") && rest.contains("was added"), "{shown}");
+    assert!(drawn.contains("% of 6.0 MB  model-") || drawn.contains("% of 3.0 MB  model-"), "{shown}");
+    assert!(drawn.contains("\r\x1b[1A") || drawn.contains("\r\x1b[2A"), "it is drawn over itself: {shown}");
+    for line in drawn.split("\x1b[K").filter(|line| line.contains("% of ")) {
+        let text = line.rsplit(['\n', '\r']).next().unwrap_or_default();
+        let text = text.trim_start_matches(|character: char| "\x1b[0123456789AJ".contains(character));
+        assert!(text.chars().count() < 40, "{text:?}");
+    }
+}
+
+#[test]
 fn what_the_shared_cache_has_is_not_fetched_again() {
     let own = Own::new();
     let repo = repo(ID, 1);

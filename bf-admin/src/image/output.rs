@@ -6,6 +6,7 @@
 use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -60,6 +61,9 @@ impl Report for Written {
     }
 }
 
+/// Who does not get the lock does not wait for it.
+const TRY: FlockArg = FlockArg::LockExclusiveNonblock;
+
 /// Where it is made.
 struct Work {
     folder: PathBuf,
@@ -87,7 +91,7 @@ impl Work {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(busy()),
             lock => lock?.into_parts().0,
         };
-        let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
+        let lock = Flock::lock(lock, TRY).map_err(|(_, errno)| match errno {
             Errno::EWOULDBLOCK => busy(),
             other => io::Error::from(other).into(),
         })?;
@@ -182,6 +186,9 @@ pub(crate) fn write(
         let own = same(output, known.as_ref().map(|(_, compression)| compression.as_str()), &written)?;
         match own {
             Some((bytes, partition)) if !force => {
+                if !dry_run {
+                    remove_remains(output)?;
+                }
                 let partition_sha256 = Some(partition);
                 return Ok(Written { changed: false, bytes: Some(bytes), partition_sha256, ..written });
             }
@@ -197,6 +204,7 @@ pub(crate) fn write(
         written.account = planned(reference, maker, (output, parent), printer)?;
         return Ok(written);
     }
+    remove_renamed(output)?;
     let work = Work::of(output)?;
     let account = match plan.make(&work.made, &work.layers, tell) {
         Ok((_, account)) => account,
@@ -234,6 +242,44 @@ fn planned(
 fn folder_of(output: &Path) -> PathBuf {
     let name = output.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     output.with_file_name(format!(".{name}.partial"))
+}
+
+/// Removes what a run left that was killed after its file had got its name.
+fn remove_remains(output: &Path) -> Result<(), Failure> {
+    if folder_of(output).is_dir() {
+        match Work::of(output) {
+            Ok(work) => work.remove()?,
+            // Somebody else is at work there.
+            Err(failure) if failure.exit == Exit::Busy => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    remove_renamed(output)
+}
+
+/// Removes folders that a run which was killed had begun to remove.
+fn remove_renamed(output: &Path) -> Result<(), Failure> {
+    let folder = folder_of(output);
+    let (Some(parent), Some(name)) = (folder.parent(), folder.file_name()) else { return Ok(()) };
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    for entry in fs_err::read_dir(parent)? {
+        let entry = entry?;
+        let own = entry.file_name();
+        let number = own.as_bytes().strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b"."));
+        let is_renamed = number.is_some_and(|rest| !rest.is_empty() && rest.iter().all(u8::is_ascii_digit));
+        // Who is removing it has the lock; one that cannot be had any more is gone already.
+        let lock =
+            || Flock::lock(fs_err::File::open(entry.path().join("lock")).ok()?.into_parts().0, TRY).ok();
+        if is_renamed && is_ours(&entry.path()) && (lock().is_some() || !entry.path().join("lock").exists()) {
+            fs_err::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether it is a folder, and no link to one, that belongs to us.
+fn is_ours(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|there| there.is_dir() && there.uid() == geteuid().as_raw())
 }
 
 /// The length of a file that was made of the same, in the same way, and the SHA-256 of its root filesystem.
@@ -306,6 +352,36 @@ mod tests {
         std::os::unix::fs::symlink(&other, &work.made).unwrap();
         work.publish(file.file(), &output).unwrap_err();
         assert!(!output.exists());
+    }
+
+    #[test]
+    fn what_a_killed_run_left_is_removed_and_what_is_in_use_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let output = dir.path().join("o.sif");
+        let begun = |name: &str| {
+            let work = Work::of(&output).unwrap();
+            let to = dir.path().join(name);
+            fs_err::rename(&work.folder, &to).unwrap();
+            (work, to)
+        };
+        let (killed, left) = begun(".o.sif.partial.17");
+        drop(killed);
+        // Killed while it removed: the lock had gone first.
+        let (killed, bare) = begun(".o.sif.partial.18");
+        drop(killed);
+        fs_err::remove_file(bare.join("lock")).unwrap();
+        let (_alive, used) = begun(".o.sif.partial.19");
+        let others = [".o.sif.partial.x1", ".p.sif.partial.17"].map(|name| dir.path().join(name));
+        for path in &others {
+            fs_err::create_dir(path).unwrap();
+        }
+        drop(Work::of(&output).unwrap());
+        remove_remains(&output).unwrap();
+        assert_eq!([&left, &bare, &folder_of(&output)].map(|path| path.exists()), [false; 3]);
+        assert_eq!([&used, &others[0], &others[1]].map(|path| path.exists()), [true; 3]);
+        let work = Work::of(&output).unwrap();
+        remove_remains(&output).unwrap();
+        assert!(work.folder.exists(), "somebody is at work there");
     }
 
     #[test]

@@ -154,10 +154,12 @@ impl layer::Source for Layers<'_> {
             std::io::Error::new(std::io::ErrorKind::NotFound, format!("the image has no layer {index}"))
         })?;
         self.opened = Some(layer);
+        let image = self.image;
         Ok(Layer {
             input: self.image.layer(layer)?,
             diff_id: layer.diff_id.clone(),
             name: layer.descriptor.digest.to_string(),
+            stop: Box::new(|| image.stop()),
         })
     }
 }

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::digest::of_bytes;
-use crate::registry::{Event, Limits, Options};
+use crate::oci::{Platform, Source};
+use crate::registry::{BlobStore, Event, Limits, Options, RegistrySource};
 use crate::report::Exit;
 use crate::settings::Environment;
 use crate::web::testing::{Asked, Reply, Server, part, reply};
@@ -95,6 +96,11 @@ impl Sample {
     }
 }
 
+fn order(reference: &Reference) -> Order<'_> {
+    let compression = Compression::Gzip(1);
+    Order { reference, source: None, compression, threads: NonZeroUsize::MIN, tool: "test" }
+}
+
 /// Pulls from a server, and a mirror before it, with what is in the folder of downloads. The SIF's bytes, and what was told.
 fn pulled(
     server: &Server,
@@ -114,13 +120,7 @@ fn pulled(
         }
     });
     let name: Reference = "example.org/org/name:tag".parse().unwrap();
-    let order = Order {
-        reference: &name,
-        source: None,
-        compression: Compression::Gzip(1),
-        threads: NonZeroUsize::MIN,
-        tool: "test",
-    };
+    let order = order(&name);
     let found = find(&reference, &options).unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
     let made = pull(&found, file.as_file(), downloads, &order, options, &|_| Ok(()), &tell);
@@ -196,6 +196,35 @@ fn a_layer_that_is_right_and_no_tar_is_told_at_once() {
     assert_eq!((failure.exit, failure.code), (Exit::Invalid, "layer_damaged"), "{failure}");
     assert_eq!(times(&server, &sample.layers[0]), 1);
     assert!(!events.iter().any(|event| matches!(event, Event::Restarted { .. })), "{events:?}");
+}
+
+#[test]
+fn what_a_layer_begins_with_is_told_while_its_rest_does_not_come() {
+    // Both a tar with a name that leads out of the image, and what is none. The first bytes are all that ever comes.
+    for layer in [tar("../outside", 3_000_000), vec![b'x'; 3_000_000]] {
+        let sample = Sample::of(vec![layer.clone()], &[digest(&layer)]);
+        let all = [sample.manifest.clone(), sample.config.clone()];
+        let server = Server::start(move |asked| {
+            let name = asked.path.rsplit('/').next().unwrap();
+            match all.iter().find(|bytes| digest(bytes) == name) {
+                Some(bytes) => reply(200, bytes),
+                None => reply(200, &layer).cut(4096).hang(Duration::from_mins(1)),
+            }
+        });
+        let mut options = Options::new(Environment::of(Vec::<(String, String)>::new()));
+        options.https = false;
+        let reference = format!("{}/org/name@{}", server.host(), digest(&sample.manifest)).parse().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let store = BlobStore::new(folder.path().join("blobs")).unwrap();
+        let source = RegistrySource::new(&reference, store, options).unwrap();
+        let image = source.image(&Platform::of_host()).unwrap();
+        let (file, mut unusable) = (tempfile::tempfile().unwrap(), None);
+        let begun = Instant::now();
+        let failure = attempt(&image, &file, &order(&reference), &mut |_| {}, &mut unusable).unwrap_err();
+        assert!(begun.elapsed() < Duration::from_secs(20), "the registry's stall was waited for");
+        assert_eq!((failure.exit, unusable), (Exit::Invalid, Some(&image.layers()[0])), "{failure}");
+        assert!(failure.message.contains(&digest(&sample.layers[0])), "{failure}");
+    }
 }
 
 #[test]

@@ -15,6 +15,7 @@ use super::error::Fault;
 use super::hash::FileHasher;
 use super::spans::{self, Spans};
 use super::{Event, Hub, HubError, Listing, RemoteFile};
+use crate::web::Fresh;
 
 /// Bytes read at once when hashing what is there.
 const CHUNK: usize = 256 * 1024;
@@ -40,6 +41,7 @@ pub(super) struct Download<'a> {
     is_indivisible: AtomicBool,
     was_wrong: AtomicBool,
     told: AtomicU64,
+    /// The most bytes that were ever there.
     furthest: AtomicU64,
 }
 
@@ -50,6 +52,19 @@ pub(super) struct Claim {
     at: u64,
     end: u64,
     time: u64,
+    /// What came of it since it was asked.
+    fresh: Fresh,
+}
+
+impl Claim {
+    fn new((start, end): (u64, u64), time: u64) -> Self {
+        Self { start, at: start, end, time, fresh: Fresh::default() }
+    }
+
+    /// What came of it since this was asked the last time.
+    pub(super) fn take_fresh(&mut self) -> Fresh {
+        std::mem::take(&mut self.fresh)
+    }
 }
 
 /// Why a part does not come.
@@ -144,7 +159,7 @@ impl<'a> Download<'a> {
             shares.take(self.file.bytes, spans.unclaimed())
         };
         let claimed = spans.claim(most)?;
-        Ok(claimed.map(|(start, end)| Claim { start, at: start, end, time: *time }))
+        Ok(claimed.map(|part| Claim::new(part, *time)))
     }
 
     /// Gives back what of a part was not written.
@@ -153,12 +168,6 @@ impl<'a> Download<'a> {
         if *time == claim.time {
             self.spans().release(claim.start);
         }
-    }
-
-    /// Bytes that are there more than ever before, since the last time that it was asked.
-    pub(super) fn growth(&self) -> u64 {
-        let done = self.done();
-        done.saturating_sub(self.furthest.fetch_max(done, Ordering::Relaxed))
     }
 
     /// Asks for the rest of a part, and writes it.
@@ -225,6 +234,9 @@ impl<'a> Download<'a> {
         let done = self.spans().advance(claim.start, count).map_err(|error| self.named(&error))?;
         drop(time);
         claim.at += count;
+        // Not what came a second time: who always begins again would never end.
+        let furthest = self.furthest.fetch_max(done, Ordering::Relaxed);
+        claim.fresh.bytes += count.min(done.saturating_sub(furthest));
         let told = self.told.load(Ordering::Relaxed);
         if done >= told.saturating_add(STEP)
             && self.told.compare_exchange(told, done, Ordering::Relaxed, Ordering::Relaxed).is_ok()
@@ -233,6 +245,7 @@ impl<'a> Download<'a> {
         }
         let pause = self.hub.options.bandwidth.take(count);
         if !pause.is_zero() {
+            claim.fresh.held += pause;
             self.hub.http.sleep(pause)?;
         }
         Ok(())
@@ -255,7 +268,7 @@ impl<'a> Download<'a> {
         }
         self.is_indivisible.store(true, Ordering::Relaxed);
         let claimed = self.spans().claim(u64::MAX)?;
-        Ok(claimed.map(|(start, end)| Claim { start, at: start, end, time: *now }))
+        Ok(claimed.map(|part| Claim::new(part, *now)))
     }
 
     /// Hashes what is written and not hashed yet, as far as there is no gap; not if somebody else is at it and `waits` is not set.

@@ -209,8 +209,7 @@ impl<'a> Work<'a> {
         let mut retry = Retry::new(&self.hub.http, self.hub.options.limits, &told, host, &what);
         loop {
             let result = download.go_on(&mut claim);
-            // Not what came a second time: who always begins again would never end.
-            retry.progressed(download.growth());
+            retry.progressed(claim.take_fresh());
             match result {
                 Ok(()) => break,
                 Err(Stop::Outdated) => return Ok(()),

@@ -332,6 +332,36 @@ fn a_stall_ends_and_an_error_that_passes_is_waited_for() {
 }
 
 #[test]
+fn a_server_that_gives_a_byte_each_time_is_given_up() {
+    let body = content(3000);
+    let whole = body.clone();
+    let server = Server::start(move |asked| good(&whole, asked).cut(1).hang(Duration::from_millis(5)));
+    let mut options = options(&server, &[]).0;
+    (options.limits.window, options.limits.slowest) = (Duration::from_millis(50), 5000);
+    options.limits.at_once = 1;
+    let folder = tempfile::tempdir().unwrap();
+    let error = fetch(&Hub::new(options).unwrap(), &[file("m.bin", &body)], folder.path()).unwrap_err();
+    assert_eq!((error.exit(), server.asked().len()), (Exit::Unreachable, 4), "{error}");
+}
+
+#[test]
+fn tries_are_given_back_to_each_connection_for_what_it_brought() {
+    let body = content(32 * PART);
+    let whole = body.clone();
+    // Each part breaks off more often than there are tries.
+    let server = Server::start(move |asked| {
+        let (from, end) = range(asked).unwrap_or((0, whole.len()));
+        good(&whole, asked).cut((PART / 8).min(end - from))
+    });
+    let mut options = options(&server, &[]).0;
+    options.limits.at_once = 8;
+    let folder = tempfile::tempdir().unwrap();
+    let files = [file("m.bin", &body)];
+    fetch(&Hub::new(options).unwrap(), &files, folder.path()).unwrap();
+    assert_eq!(fs_err::read(folder.path().join(files[0].hash.hex())).unwrap(), body);
+}
+
+#[test]
 fn who_cannot_resume_begins_again() {
     let body = content(10_000);
     for way in 0..3 {

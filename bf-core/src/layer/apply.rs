@@ -83,7 +83,7 @@ fn read<S, E>(
     limit: u64,
     work: impl FnOnce(&mut Reader<Stream>) -> Result<(), Stopped<E>>,
 ) -> Result<u64, ApplyError<S, E>> {
-    let Layer { input, diff_id, name } = layer;
+    let Layer { input, diff_id, name, stop } = layer;
     thread::scope(|scope| {
         let stream = pipe::start(scope, input, allowed)
             .map_err(|source| LayerError::Read { layer: name.clone(), source })?;
@@ -96,6 +96,10 @@ fn read<S, E>(
             Stop::Fault(Fault::Compressed(source)) => LayerError::Compressed { layer: name.clone(), source },
             Stop::Fault(Fault::Method(method)) => LayerError::Method { layer: name.clone(), method },
         };
+        if worked.is_err() {
+            // What is known already is not told later because the rest is long in coming.
+            stop();
+        }
         match worked {
             Ok(()) => {}
             Err(Stopped::Contents(error)) => return Err(ApplyError::Contents(error)),

@@ -42,6 +42,8 @@ pub struct Layer<'a> {
     pub diff_id: Digest,
     /// What messages call it: its own digest.
     pub name: String,
+    /// Ends a read of `input` that waits, with an error. Called when no more of it is wanted.
+    pub stop: Box<dyn Fn() + 'a>,
 }
 
 /// Where layers come from.

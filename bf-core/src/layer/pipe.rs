@@ -1,6 +1,7 @@
 //! Unpacks and hashes a layer on a thread of its own, so that who reads the tar does not wait for either.
 //!
-//! [`BUFFERS`] buffers of [`SIZE`] bytes go round: memory does not depend on how well a layer is compressed.
+//! [`BUFFERS`] buffers of [`SIZE`] bytes go round: memory does not depend on how well a layer is compressed. Each holds what one read
+//! gave: the next one may wait long, and what is there may already show what is wrong with the layer.
 
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
@@ -27,7 +28,8 @@ pub(super) enum Stop {
 }
 
 enum Message {
-    Bytes(Vec<u8>),
+    /// A buffer, and how many of its bytes are those of the layer.
+    Bytes(Vec<u8>, usize),
     End(Result<Whole, Stop>),
 }
 
@@ -44,30 +46,23 @@ pub(super) struct Stream {
     full: Receiver<Message>,
     empty: Sender<Vec<u8>>,
     bytes: Vec<u8>,
+    /// How many of `bytes` are those of the layer, and how many of these were read.
+    filled: usize,
     at: usize,
     end: Option<Result<Whole, Stop>>,
-    reader: Arc<ReaderState>,
-}
-
-/// What the thread that unpacks knows of who reads.
-#[derive(Debug, Default)]
-struct ReaderState {
-    /// He waits: what there is is worth more than a full buffer, of which the rest may be long in coming.
-    waits: AtomicBool,
-    /// He is gone.
-    is_gone: AtomicBool,
+    is_gone: Arc<AtomicBool>,
 }
 
 /// The compressed bytes, as long as somebody wants them. One read of the decompressor takes in as much as its output needs, which may be
 /// a whole layer.
 struct Wanted<'a> {
     input: Box<dyn Read + Send + 'a>,
-    reader: Arc<ReaderState>,
+    is_gone: Arc<AtomicBool>,
 }
 
 impl Read for Wanted<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.reader.is_gone.load(Ordering::Relaxed) {
+        if self.is_gone.load(Ordering::Relaxed) {
             return Err(io::Error::other("nobody reads it any more"));
         }
         self.input.read(buffer)
@@ -76,7 +71,7 @@ impl Read for Wanted<'_> {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.reader.is_gone.store(true, Ordering::Relaxed);
+        self.is_gone.store(true, Ordering::Relaxed);
     }
 }
 
@@ -93,18 +88,17 @@ pub(super) fn start<'scope, 'env>(
         // Both ends are here.
         let _ = empty.send(Vec::new());
     }
-    let reader = Arc::new(ReaderState::default());
-    let input = Wanted { input, reader: Arc::clone(&reader) };
+    let is_gone = Arc::new(AtomicBool::new(false));
+    let input = Wanted { input, is_gone: Arc::clone(&is_gone) };
     Builder::new()
         .name("layer".into())
         .spawn_scoped(scope, move || run(input, limit, &full_in, &empty_out))?;
-    Ok(Stream { full, empty, bytes: Vec::new(), at: 0, end: None, reader })
+    Ok(Stream { full, empty, bytes: Vec::new(), filled: 0, at: 0, end: None, is_gone })
 }
 
 fn run(input: Wanted<'_>, limit: u64, full: &SyncSender<Message>, empty: &Receiver<Vec<u8>>) {
-    let reader = Arc::clone(&input.reader);
     let end = match decompress::open(Box::new(input)) {
-        Ok(input) => pump(input, limit, full, empty, &reader),
+        Ok(input) => pump(input, limit, full, empty),
         Err(fault) => Some(Err(Stop::Fault(fault))),
     };
     if let Some(end) = end {
@@ -119,46 +113,24 @@ fn pump(
     limit: u64,
     full: &SyncSender<Message>,
     empty: &Receiver<Vec<u8>>,
-    reader: &ReaderState,
 ) -> Option<Result<Whole, Stop>> {
     let mut hash = Sha256::new();
     let mut total = 0;
     loop {
         let mut buffer = empty.recv().ok()?;
         buffer.resize(SIZE, 0);
-        let mut filled = 0;
-        let mut end = None;
-        while let Some(room) = buffer.get_mut(filled..).filter(|room| !room.is_empty()) {
-            match input.read(room) {
-                Ok(0) => {
-                    end = Some(Ok(()));
-                    break;
-                }
-                Ok(read) => {
-                    filled += read;
-                    if reader.waits.load(Ordering::Relaxed) {
-                        break;
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    end = Some(Err(Stop::Fault(decompress::fault(error))));
-                    break;
-                }
-            }
-        }
-        buffer.truncate(filled);
+        let filled = match input.read(&mut buffer) {
+            Ok(0) => return Some(Ok(Whole { sha256: hex(&hash.finalize()), bytes: total })),
+            Ok(filled) => filled,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            Err(error) => return Some(Err(Stop::Fault(decompress::fault(error)))),
+        };
         total += filled as u64;
         if total > limit {
             return Some(Err(Stop::Limit));
         }
-        hash.update(&buffer);
-        full.send(Message::Bytes(buffer)).ok()?;
-        match end {
-            None => {}
-            Some(Ok(())) => return Some(Ok(Whole { sha256: hex(&hash.finalize()), bytes: total })),
-            Some(Err(stop)) => return Some(Err(stop)),
-        }
+        hash.update(buffer.get(..filled).unwrap_or_default());
+        full.send(Message::Bytes(buffer, filled)).ok()?;
     }
 }
 
@@ -176,25 +148,19 @@ impl Stream {
         if self.end.is_some() {
             return true;
         }
-        self.at = 0;
-        self.reader.waits.store(true, Ordering::Relaxed);
-        let message = self.full.recv();
-        self.reader.waits.store(false, Ordering::Relaxed);
-        match message {
-            Ok(Message::Bytes(bytes)) => {
+        (self.at, self.filled) = (0, 0);
+        match self.full.recv() {
+            Ok(Message::Bytes(bytes, filled)) => {
+                self.filled = filled;
                 // The thread may have ended.
                 let _ = self.empty.send(std::mem::replace(&mut self.bytes, bytes));
                 false
             }
             Ok(Message::End(end)) => {
-                self.bytes.clear();
                 self.end = Some(end);
                 true
             }
-            Err(_) => {
-                self.bytes.clear();
-                true
-            }
+            Err(_) => true,
         }
     }
 }
@@ -202,7 +168,7 @@ impl Stream {
 /// An error says only that there is one: [`Stream::finish`] says which.
 impl BufRead for Stream {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        while self.at >= self.bytes.len() {
+        while self.at >= self.filled {
             if self.refill() {
                 return match &self.end {
                     Some(Ok(_)) => Ok(&[]),
@@ -210,7 +176,7 @@ impl BufRead for Stream {
                 };
             }
         }
-        Ok(self.bytes.get(self.at..).unwrap_or_default())
+        Ok(self.bytes.get(self.at..self.filled).unwrap_or_default())
     }
 
     fn consume(&mut self, amount: usize) {

@@ -22,6 +22,10 @@ pub trait Blobs: Send + Sync {
     /// descriptor says: only who has read it to its end, without an error, may believe it.
     fn open(&self, layer: &Descriptor) -> Result<Box<dyn Read + Send>, Failure>;
 
+    /// Ends, with an error, reads that wait for bytes which are still on their way: no more is wanted. Only [`mend`](Self::mend) is
+    /// called after that.
+    fn stop(&self) {}
+
     /// After a layer could not be used, and with none open any more: makes sure that what is stored is what the descriptors say.
     /// Whether something else may have been read before, so that it is worth to read all layers again.
     fn mend(&self, _layer: &Descriptor) -> Result<bool, Failure> {
@@ -90,6 +94,11 @@ impl Image {
     /// Opens a layer, see [`Blobs::open`]. Begin with the top one: that is the order in which they are fetched.
     pub fn layer(&self, layer: &Layer) -> Result<Box<dyn Read + Send>, Failure> {
         self.blobs.open(&layer.descriptor)
+    }
+
+    /// Ends reads that wait, see [`Blobs::stop`].
+    pub fn stop(&self) {
+        self.blobs.stop();
     }
 
     /// Finds out whether it was what is stored of a layer that made it unusable, see [`Blobs::mend`].

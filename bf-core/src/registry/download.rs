@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::header::{HeaderName, HeaderValue, RANGE};
 use reqwest::{Method, Url};
@@ -16,6 +17,7 @@ use super::error::Fault;
 use super::{BlobStore, Event, RegistryError, Repository};
 use crate::digest::hex;
 use crate::oci::Descriptor;
+use crate::web::Fresh;
 
 /// Bytes read at once when hashing what is there.
 const CHUNK: usize = 256 * 1024;
@@ -63,6 +65,7 @@ impl Repository {
             done: 0,
             told: 0,
             is_mixed: false,
+            held: Duration::ZERO,
         };
         download.take_over()?;
         self.tell(Event::Started {
@@ -87,7 +90,8 @@ impl Repository {
                     return Err(error);
                 }
                 // Not what came a second time: who always begins again would never end.
-                retry.progressed(download.done.saturating_sub(furthest));
+                let bytes = download.done.saturating_sub(furthest);
+                retry.progressed(Fresh { bytes, held: std::mem::take(&mut download.held) });
                 furthest = furthest.max(download.done);
                 retry.wait(fault)?;
             }
@@ -122,6 +126,8 @@ struct Download<'a> {
     told: u64,
     /// Whether some of it came from elsewhere: from an earlier run or another host.
     is_mixed: bool,
+    /// How long the limit of the bandwidth has held it up since the last fault.
+    held: Duration,
 }
 
 impl Download<'_> {
@@ -229,6 +235,7 @@ impl Download<'_> {
         }
         let pause = self.repository.options.bandwidth.take(count);
         if !pause.is_zero() {
+            self.held += pause;
             self.repository.http.sleep(pause)?;
         }
         Ok(())

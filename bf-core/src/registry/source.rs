@@ -102,6 +102,12 @@ impl Blobs for Layers {
         Ok(Box::new(fetcher.open(&layer.digest)?))
     }
 
+    fn stop(&self) {
+        if let Some(fetcher) = &*self.fetcher.lock().unwrap_or_else(PoisonError::into_inner) {
+            fetcher.cancel();
+        }
+    }
+
     fn mend(&self, layer: &Descriptor) -> Result<bool, Failure> {
         let fetcher = self.fetcher.lock().unwrap_or_else(PoisonError::into_inner).take();
         let was_mistaken = match fetcher {

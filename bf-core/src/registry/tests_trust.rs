@@ -1,5 +1,6 @@
 //! Who is told who we are, and how long a registry may take.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
@@ -8,6 +9,7 @@ use crate::image::Reference;
 use crate::oci::Descriptor;
 use crate::report::{Exit, Explain};
 use crate::settings::Environment;
+use crate::web::Bandwidth;
 use crate::web::testing::{Server, part, reply};
 
 /// Options for a server of plain HTTP on this machine, which do not wait long.
@@ -138,6 +140,22 @@ fn a_registry_that_breaks_off_after_each_byte_is_given_up() {
     });
     let error = fetch(&server, impatient(), &blob(&body)).unwrap_err();
     assert_eq!((error.exit(), server.asked().len()), (Exit::Unreachable, 4), "{error}");
+}
+
+#[test]
+fn who_is_held_up_by_our_own_limit_is_not_slow() {
+    let body = vec![b'x'; 5000];
+    let whole = body.clone();
+    // Less than the slowest that we take, and it breaks off more often than there are tries.
+    let server = Server::start(move |asked| match asked.from() {
+        Some(from) => part(&whole, from).cut(500.min(whole.len() - from)),
+        None => reply(200, &whole).cut(500),
+    });
+    let mut options = impatient();
+    options.limits.slowest = 500;
+    options.bandwidth = Arc::new(Bandwidth::new(5000));
+    fetch(&server, options, &blob(&body)).unwrap();
+    assert_eq!(server.asked().len(), 10);
 }
 
 #[test]

@@ -28,4 +28,4 @@ pub(crate) use answer::Answer;
 pub(crate) use client::{Call, Http};
 pub(crate) use connect::Setup;
 pub(crate) use error::Fault;
-pub(crate) use retry::{Retry, bearer};
+pub(crate) use retry::{Fresh, Retry, bearer};

@@ -6,6 +6,14 @@ use reqwest::header::HeaderValue;
 
 use super::{Fault, Http, Limits, Secret, WebError};
 
+/// What came of something, and had not come before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Fresh {
+    pub(crate) bytes: u64,
+    /// How long we have held it up ourselves, for the limit of the bandwidth: the other side is not to blame for that.
+    pub(crate) held: Duration,
+}
+
 /// Tries of one thing at one host.
 pub(crate) struct Retry<'a> {
     http: &'a Http,
@@ -44,10 +52,11 @@ impl<'a> Retry<'a> {
         }
     }
 
-    /// So many bytes came that had not come before. All tries are there again, if they did not come slower than [`Limits::slowest`]:
+    /// What came since this was said the last time. All tries are there again, if it did not come slower than [`Limits::slowest`]:
     /// who gives a byte each time could else hold us for ever.
-    pub(crate) fn progressed(&mut self, bytes: u64) {
-        self.bytes = self.bytes.saturating_add(bytes);
+    pub(crate) fn progressed(&mut self, fresh: Fresh) {
+        self.bytes = self.bytes.saturating_add(fresh.bytes);
+        self.paused = self.paused.saturating_add(fresh.held);
         let took = self.since.elapsed().saturating_sub(self.paused);
         let least = u128::from(self.limits.slowest) * took.as_millis();
         if self.bytes > 0 && u128::from(self.bytes) * self.limits.window.as_millis() >= least {

@@ -159,7 +159,7 @@ impl Source for Layers {
     fn open(&mut self, index: usize) -> Result<Layer<'_>, Self::Error> {
         let bytes = self.0[index].as_slice();
         let diff_id = format!("sha256:{}", digest(bytes)).parse().expect("a digest");
-        Ok(Layer { input: Box::new(bytes), diff_id, name: index.to_string() })
+        Ok(Layer { input: Box::new(bytes), diff_id, name: index.to_string(), stop: Box::new(|| ()) })
     }
 }
 

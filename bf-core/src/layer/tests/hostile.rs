@@ -124,7 +124,7 @@ fn what_the_input_says_is_told_as_such() {
         }
         fn open(&mut self, _: usize) -> Result<Layer<'_>, Infallible> {
             let input = Box::new(self.0.chain(Broken));
-            Ok(Layer { input, diff_id: diff_id(b""), name: "l".into() })
+            Ok(whole(input, diff_id(b""), "l".into()))
         }
     }
     for begin in
@@ -316,7 +316,7 @@ impl Source for Dripping {
     fn open(&mut self, _: usize) -> Result<Layer<'_>, Infallible> {
         let drops = io::repeat(1).take(20_000);
         let input = Box::new([1; 512].chain(Slow(drops, Arc::clone(&self.0))));
-        Ok(Layer { input, diff_id: diff_id(b""), name: "l".into() })
+        Ok(whole(input, diff_id(b""), "l".into()))
     }
 }
 
