@@ -85,7 +85,7 @@ pub struct LockedImage {
     pub sha256: String,
     /// Its length.
     pub bytes: u64,
-    /// How its root filesystem is compressed: `gzip`, `zstd:6`.
+    /// How its root filesystem is compressed: `gzip:7`, `zstd:8`.
     pub compression: String,
     /// SHA-256 of its root filesystem, and of the rest of it as it was before it was signed: with these a signature is no damage
     /// ([`crate::sif::digests`]).
