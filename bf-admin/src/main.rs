@@ -15,7 +15,7 @@ mod plan;
 mod present;
 mod printer;
 mod progress;
-mod retained;
+mod removal;
 mod session;
 mod several;
 mod space;

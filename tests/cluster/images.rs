@@ -214,7 +214,7 @@ fn replaced_under_a_job(cluster: &Cluster) {
     let dry = place.admin(&["image", "prune", "--all", "--dry-run"]).code(0);
     assert!(dry.stdout.contains(&format!("job {number}")), "{dry}");
     // Young ones stay without being asked for.
-    place.admin(&["image", "prune"]).code(0).stdout_contains("more days");
+    place.admin(&["image", "prune"]).code(0).stdout_contains("stays until");
     let pruned = place.admin(&["image", "prune", "--all"]).code(0);
     assert!(pruned.stdout.contains(&format!("job {number}")), "{pruned}");
     assert!(place.store().contains(&old), "{:?}", place.store());

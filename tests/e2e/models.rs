@@ -289,7 +289,7 @@ fn what_was_replaced_is_pruned_after_its_time() {
     let download = site.cache().join("models/.downloads/site.1/models--org--name");
     fs_err::create_dir_all(&download).unwrap();
     fs_err::write(download.join("part"), "half").unwrap();
-    admin(&site, &["model", "prune"]).code(0).stdout_contains("more days").stdout_contains("nothing to do");
+    admin(&site, &["model", "prune"]).code(0).stdout_contains("stays until").stdout_contains("nothing to do");
     assert!(old.exists());
     // Of old age alone it does not go: one is kept for going back.
     let long_ago = SystemTime::now() - Duration::from_hours(24 * 40);

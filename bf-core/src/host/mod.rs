@@ -38,3 +38,14 @@ pub fn be_nice() {
 pub fn now() -> String {
     format!("{:.3}", jiff::Timestamp::now())
 }
+
+/// A time to the minute, for people: `2026-01-10 12:00 UTC`. What no calendar has is `an unknown time`.
+pub fn minute(time: std::time::SystemTime) -> String {
+    jiff::Timestamp::try_from(time).map_or_else(
+        |_| "an unknown time".into(),
+        |time| {
+            let text = time.to_string().replace('T', " ");
+            format!("{} UTC", text.get(..16).unwrap_or(&text))
+        },
+    )
+}

@@ -2,25 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::time::SystemTime;
 
 use bf_core::image::{Reference, sif};
-use bf_core::publish::Publisher;
 use bf_core::report::{Exit, Failure, Report, human_bytes, table};
 use bf_core::site::{Declared, Layout, Locked, LockedImage, Part, Retention};
 use clap::Args;
 use serde::Serialize;
 
 use crate::cli::Context;
-use crate::in_use::{self, InUse};
-use crate::session::{self, Make};
-use crate::{locate, printer, retained};
+use crate::removal::{self, Old};
 
 /// Options of `image prune`.
 #[derive(Debug, Args)]
 pub(crate) struct Prune {
-    /// Also what was replaced a short time ago, or is one of those that `retention` keeps
+    /// Also what `retention` of site.yaml keeps: what was needed until lately, and earlier files of an image
     #[arg(long)]
     all: bool,
     /// Also when it cannot be known which images jobs use
@@ -33,20 +29,12 @@ pub(crate) struct Prune {
 
 /// One file of the store that has no name.
 #[derive(Debug, Serialize)]
-struct Old {
+struct InStore {
     /// Its name in the store.
     file: String,
     /// What it says it was made of.
     #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
     reference: Option<Reference>,
-    bytes: u64,
-    /// Why it stays; nothing when it goes.
-    kept: Option<String>,
-    #[serde(skip)]
-    #[serde(serialize_with = "bf_core::report::lossy::path")]
-    path: PathBuf,
-    #[serde(skip)]
-    retired: SystemTime,
 }
 
 #[derive(Debug, Serialize)]
@@ -54,90 +42,57 @@ struct Pruned {
     dry_run: bool,
     /// Bytes of what was removed, or would be.
     freed: u64,
-    files: Vec<Old>,
+    files: Vec<Old<InStore>>,
 }
 
 impl Report for Pruned {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        let verb = if self.dry_run { "would be removed" } else { "removed" };
         let rows = self.files.iter().map(|old| {
-            vec![
-                old.file.clone(),
-                old.reference.as_ref().map_or_else(|| "-".into(), ToString::to_string),
-                human_bytes(old.bytes),
-                old.kept.as_ref().map_or_else(|| verb.to_owned(), |why| format!("kept: {why}")),
-            ]
+            let reference = old.what.reference.as_ref().map_or_else(|| "-".into(), ToString::to_string);
+            vec![old.what.file.clone(), reference, human_bytes(old.bytes), old.fate(self.dry_run)]
         });
         table(out, &["FILE", "REF", "SIZE", ""], rows)?;
-        match (self.files.iter().any(|old| old.kept.is_none()), self.dry_run) {
-            (false, _) => writeln!(out, "nothing to do"),
-            (true, true) => writeln!(out, "{} to be freed", human_bytes(self.freed)),
-            (true, false) => writeln!(out, "{} freed", human_bytes(self.freed)),
-        }
+        removal::closing(out, &self.files, self.dry_run)
     }
 }
 
 impl Prune {
     pub(super) fn run(&self, context: &Context) -> Result<Exit, Failure> {
-        let layout = bf_core::site::open(locate::cache(context)?.root())?;
-        let declared = locate::declared_in(&layout)?;
-        let pruned = if self.dry_run {
-            session::writable(&layout, Make::Itself)?;
-            self.found(context, &layout, declared.as_ref())?
-        } else {
-            let policy = session::policy(declared.as_ref())?;
-            session::run(context, &layout, Make::Itself, policy, |publisher| {
-                let pruned = self.found(context, &layout, declared.as_ref())?;
-                remove(publisher, &pruned)?;
-                let count = pruned.files.iter().filter(|old| old.kept.is_none()).count();
-                let line = (count > 0).then(|| format!("ok: {count} files removed, {} bytes", pruned.freed));
-                Ok((pruned, line))
-            })?
+        let find = |layout: &Layout, locked: &Locked, declared: Option<&Declared>| {
+            self.found(context, layout, locked, declared)
         };
-        context.printer.print(&pruned)?;
-        Ok(Exit::Ok)
+        removal::run(context, self.dry_run, find, |publisher, _, pruned| {
+            for old in pruned.files.iter().filter(|old| old.goes()) {
+                publisher.remove(Part::Images, &old.path)?;
+            }
+            Ok(removal::audit(&pruned.files, "file"))
+        })
     }
 
     fn found(
         &self,
         context: &Context,
         layout: &Layout,
+        locked: &Locked,
         declared: Option<&Declared>,
     ) -> Result<Pruned, Failure> {
-        let locked = Locked::load(layout)?;
-        let mut files = unnamed(layout, &locked)?;
+        let mut files = unnamed(layout, locked)?;
         let retention = declared.map(|declared| declared.retention).unwrap_or_default();
         if !self.all {
-            keep_some(&mut files, &locked, retention, SystemTime::now());
+            keep_some(&mut files, locked, retention, SystemTime::now());
         }
-        if files.iter().any(|old| old.kept.is_none()) {
-            let clusters =
-                declared.map(|declared| declared.rules.slurm.clusters.as_slice()).unwrap_or_default();
-            let used = InUse::ask(&context.environment, clusters);
-            for old in files.iter_mut().filter(|old| old.kept.is_none()) {
-                let jobs = used.of_image(old.file.get(..12).unwrap_or_default());
-                old.kept = (!jobs.is_empty()).then(|| format!("used by {}", in_use::shown(jobs)));
-            }
-            match used.unsure {
-                Some(failure) if !self.force => return Err(failure),
-                Some(failure) => printer::warning(&failure.message, None),
-                None => {}
-            }
+        if files.iter().any(Old::goes) {
+            let used = removal::used(context, declared);
+            removal::keep_used(&mut files, used, self.force, |used, own| {
+                used.of_image(own.file.get(..12).unwrap_or_default())
+            })?;
         }
-        let freed = files.iter().filter(|old| old.kept.is_none()).map(|old| old.bytes).sum();
-        Ok(Pruned { dry_run: self.dry_run, freed, files })
+        Ok(Pruned { dry_run: self.dry_run, freed: removal::freed(&files), files })
     }
-}
-
-fn remove(publisher: &Publisher<'_>, pruned: &Pruned) -> Result<(), Failure> {
-    for old in pruned.files.iter().filter(|old| old.kept.is_none()) {
-        publisher.remove(Part::Images, &old.path)?;
-    }
-    Ok(())
 }
 
 /// The files of the store that site.lock has no name for. What is no image file is somebody else's.
-fn unnamed(layout: &Layout, locked: &Locked) -> Result<Vec<Old>, Failure> {
+fn unnamed(layout: &Layout, locked: &Locked) -> Result<Vec<Old<InStore>>, Failure> {
     let store = layout.image_store();
     let entries = match fs_err::read_dir(&store) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -154,55 +109,45 @@ fn unnamed(layout: &Layout, locked: &Locked) -> Result<Vec<Old>, Failure> {
         if meta.is_file() && is_ours && !used.contains(&file) {
             let path = entry.path();
             let reference = sif::read(&path).ok().and_then(|header| header.source).map(Reference::unpinned);
-            files.push(Old {
-                file,
-                reference,
-                bytes: meta.len(),
-                kept: None,
-                path,
-                retired: meta.modified()?,
-            });
+            files.push(Old::new(InStore { file, reference }, meta.len(), path, meta.modified()?));
         }
     }
-    files.sort_by(|a, b| a.file.cmp(&b.file));
+    files.sort_by(|a, b| a.what.file.cmp(&b.what.file));
     Ok(files)
 }
 
 /// Keeps what was replaced within the time of grace, and of each image as many as site.yaml says. A file is marked with the time
 /// when it lost its name ([`crate::apply::write_lock`]).
-fn keep_some(files: &mut [Old], locked: &Locked, retention: Retention, now: SystemTime) {
-    let mut by_age: Vec<&mut Old> = files.iter_mut().collect();
-    by_age.sort_by_key(|old| std::cmp::Reverse(old.retired));
+fn keep_some(files: &mut [Old<InStore>], locked: &Locked, retention: Retention, now: SystemTime) {
+    let mut by_age: Vec<&mut Old<InStore>> = files.iter_mut().collect();
+    by_age.sort_by_key(|old| std::cmp::Reverse(old.since));
     let present =
         |reference: &Reference| locked.images.values().any(|own| own.reference.as_ref() == Some(reference));
     let mut kept: BTreeMap<Reference, u32> = BTreeMap::new();
     for old in by_age {
         // Of an image that has no name at all any more nothing is kept for going back.
-        let spare = old.reference.as_ref().filter(|reference| present(reference)).is_some_and(|reference| {
-            let kept = kept.entry(reference.clone()).or_insert(1);
-            *kept += 1;
-            *kept <= retention.keep_images
-        });
+        let spare =
+            old.what.reference.as_ref().filter(|reference| present(reference)).is_some_and(|reference| {
+                let kept = kept.entry(reference.clone()).or_insert(1);
+                *kept += 1;
+                *kept <= retention.keep_images
+            });
         let spare = spare.then_some((retention.keep_images, "keep_images"));
-        old.kept = retained::why(old.retired, now, retention.grace_days, spare);
+        old.kept = removal::why(old.since, now, retention.grace_days, spare);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
     use std::time::Duration;
 
     use super::*;
 
-    fn old(file: &str, reference: Option<&str>, days: u64, now: SystemTime) -> Old {
-        Old {
-            file: file.into(),
-            reference: reference.map(|text| text.parse().unwrap()),
-            bytes: 1,
-            kept: None,
-            path: PathBuf::new(),
-            retired: now - Duration::from_hours(24 * days),
-        }
+    fn old(file: &str, reference: Option<&str>, days: u64, now: SystemTime) -> Old<InStore> {
+        let reference = reference.map(|text| text.parse().unwrap());
+        let since = now - Duration::from_hours(24 * days);
+        Old::new(InStore { file: file.into(), reference }, 1, PathBuf::new(), since)
     }
 
     #[test]
@@ -215,7 +160,7 @@ mod tests {
             sif: "images/b_1.sif".into(),
             sha256: "0".repeat(64),
             bytes: 1,
-            compression: "zstd:6".into(),
+            compression: "zstd:8".into(),
             partition_sha256: None,
             metadata_sha256: None,
         };
@@ -228,8 +173,10 @@ mod tests {
             old("young", None, 3, now),
         ];
         keep_some(&mut files, &locked, Retention::default(), now);
+        let young = removal::why(files[4].since, now, 14, None);
+        assert!(young.as_ref().unwrap().starts_with("needed until 3 days ago, stays until "), "{young:?}");
         let kept: Vec<(&str, Option<&str>)> =
-            files.iter().map(|old| (old.file.as_str(), old.kept.as_deref())).collect();
+            files.iter().map(|old| (old.what.file.as_str(), old.kept.as_deref())).collect();
         assert_eq!(
             kept,
             [
@@ -237,7 +184,7 @@ mod tests {
                 ("old", Some("one of the 2 that `retention.keep_images` keeps")),
                 ("gone", None),
                 ("nobody", None),
-                ("young", Some("needed until lately, kept for 11 more days (`retention.grace_days`)")),
+                ("young", young.as_deref()),
             ]
         );
     }

@@ -3,14 +3,13 @@
 use std::io::{self, Write};
 
 use bf_core::report::{Exit, Failure, Report};
-use bf_core::site::{Layout, Locked, Part};
+use bf_core::site::{Declared, Layout, Locked, Part};
 use clap::Args;
 use serde::Serialize;
 
 use crate::apply;
 use crate::cli::Context;
-use crate::locate;
-use crate::session::{self, Make};
+use crate::removal;
 
 /// Options of `image rm`.
 #[derive(Debug, Args)]
@@ -54,43 +53,38 @@ impl Report for Removed {
 
 impl Rm {
     pub(super) fn run(&self, context: &Context) -> Result<Exit, Failure> {
-        let layout = bf_core::site::open(locate::cache(context)?.root())?;
-        let declared = locate::declared_in(&layout)?;
-        if let Some(declared) = &declared
+        let find = |layout: &Layout, locked: &Locked, declared: Option<&Declared>| {
+            self.found(layout, locked, declared)
+        };
+        removal::run(context, self.dry_run, find, |publisher, locked, removed| {
+            for gone in &removed.removed {
+                let link = publisher.layout().root().join(&gone.sif);
+                if fs_err::symlink_metadata(&link).is_ok_and(|meta| meta.is_symlink()) {
+                    publisher.remove(Part::Images, &link)?;
+                }
+                locked.images.remove(&gone.name);
+                apply::write_lock(publisher, locked)?;
+            }
+            apply::keep_catalog(publisher, locked, true)?;
+            let names: Vec<&str> = removed.removed.iter().map(|gone| gone.name.as_str()).collect();
+            Ok(Some(format!("ok: removed {}", names.join(", "))))
+        })
+    }
+
+    /// All of them, or the first that there is not.
+    fn found(
+        &self,
+        layout: &Layout,
+        locked: &Locked,
+        declared: Option<&Declared>,
+    ) -> Result<Removed, Failure> {
+        if let Some(declared) = declared
             && let Some(name) = self.names.iter().find(|name| declared.images.contains_key(*name))
         {
             let message = format!("the image {name} is declared in {}", declared.path.display());
             return Err(Failure::new(Exit::Invalid, "image_declared", message)
                 .with_hint("take it out of your site.yaml and run `bf-admin setup` first, or the next setup fetches it again"));
         }
-        let removed = if self.dry_run {
-            session::writable(&layout, Make::Itself)?;
-            self.found(&layout, &Locked::load(&layout)?)?
-        } else {
-            let policy = session::policy(declared.as_ref())?;
-            session::run(context, &layout, Make::Itself, policy, |publisher| {
-                let mut locked = Locked::load(&layout)?;
-                let removed = self.found(&layout, &locked)?;
-                for gone in &removed.removed {
-                    let link = layout.root().join(&gone.sif);
-                    if fs_err::symlink_metadata(&link).is_ok_and(|meta| meta.is_symlink()) {
-                        publisher.remove(Part::Images, &link)?;
-                    }
-                    locked.images.remove(&gone.name);
-                    apply::write_lock(publisher, &locked)?;
-                }
-                apply::keep_catalog(publisher, &locked, true)?;
-                let names: Vec<&str> = removed.removed.iter().map(|gone| gone.name.as_str()).collect();
-                let line = format!("ok: removed {}", names.join(", "));
-                Ok((removed, Some(line)))
-            })?
-        };
-        context.printer.print(&removed)?;
-        Ok(Exit::Ok)
-    }
-
-    /// All of them, or the first that there is not.
-    fn found(&self, layout: &Layout, locked: &Locked) -> Result<Removed, Failure> {
         let mut removed = Vec::new();
         for name in &self.names {
             let own = locked.images.get(name).ok_or_else(|| {

@@ -14,14 +14,13 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::Context;
-use crate::in_use::{self, InUse};
-use crate::session::{self, Make};
-use crate::{image, locate, printer, retained};
+use crate::image;
+use crate::removal::{self, Old};
 
 /// Options of `model prune`.
 #[derive(Debug, Args)]
 pub(crate) struct Prune {
-    /// Also what was replaced a short time ago, or is one of those that `retention` keeps, and models that site.lock does not have
+    /// Also what `retention` of site.yaml keeps: what was needed until lately, and earlier revisions; and models that site.lock does not have
     #[arg(long)]
     all: bool,
     /// Also when it cannot be known which models jobs use
@@ -47,21 +46,14 @@ enum Kind {
 }
 
 #[derive(Debug, Serialize)]
-struct Old {
+struct Thing {
     kind: Kind,
     /// `ORG/NAME`, `ORG/NAME@COMMIT`, or a path relative to the cache.
     name: String,
-    bytes: u64,
-    /// Why it stays; nothing when it goes.
-    kept: Option<String>,
     #[serde(skip)]
     repo: Option<ModelId>,
     #[serde(skip)]
     commits: Vec<String>,
-    #[serde(skip)]
-    path: PathBuf,
-    #[serde(skip)]
-    since: SystemTime,
 }
 
 #[derive(Debug, Serialize)]
@@ -69,52 +61,32 @@ struct Pruned {
     dry_run: bool,
     /// Bytes of what was removed, or would be.
     freed: u64,
-    items: Vec<Old>,
+    items: Vec<Old<Thing>>,
 }
 
 impl Report for Pruned {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        let verb = if self.dry_run { "would be removed" } else { "removed" };
         let rows = self.items.iter().map(|old| {
-            vec![
-                format!("{:?}", old.kind).to_lowercase(),
-                old.name.clone(),
-                human_bytes(old.bytes),
-                old.kept.as_ref().map_or_else(|| verb.to_owned(), |why| format!("kept: {why}")),
-            ]
+            let kind = format!("{:?}", old.what.kind).to_lowercase();
+            vec![kind, old.what.name.clone(), human_bytes(old.bytes), old.fate(self.dry_run)]
         });
         table(out, &["KIND", "NAME", "SIZE", ""], rows)?;
-        match (self.items.iter().any(|old| old.kept.is_none()), self.dry_run) {
-            (false, _) => writeln!(out, "nothing to do"),
-            (true, true) => writeln!(out, "{} to be freed", human_bytes(self.freed)),
-            (true, false) => writeln!(out, "{} freed", human_bytes(self.freed)),
-        }
+        removal::closing(out, &self.items, self.dry_run)
     }
 }
 
 impl Prune {
     pub(super) fn run(&self, context: &Context) -> Result<Exit, Failure> {
-        let layout = bf_core::site::open(locate::cache(context)?.root())?;
-        let declared = locate::declared_in(&layout)?;
-        let pruned = if self.dry_run {
-            session::writable(&layout, Make::Itself)?;
-            self.found(context, &layout, &Locked::load(&layout)?, declared.as_ref())?
-        } else {
-            let policy = session::policy(declared.as_ref())?;
-            session::run(context, &layout, Make::Itself, policy, |publisher| {
-                let locked = Locked::load(&layout)?;
-                let pruned = self.found(context, &layout, &locked, declared.as_ref())?;
-                for old in pruned.items.iter().filter(|old| old.kept.is_none()) {
-                    remove(publisher, &locked, old)?;
-                }
-                let count = pruned.items.iter().filter(|old| old.kept.is_none()).count();
-                crate::apply::keep_catalog(publisher, &locked, count > 0)?;
-                let line = (count > 0).then(|| format!("ok: {count} things removed, {} bytes", pruned.freed));
-                Ok((pruned, line))
-            })?
+        let find = |layout: &Layout, locked: &Locked, declared: Option<&Declared>| {
+            self.found(context, layout, locked, declared)
         };
-        context.printer.print(&pruned)?;
-        Ok(Exit::Ok)
+        removal::run(context, self.dry_run, find, |publisher, locked, pruned| {
+            for old in pruned.items.iter().filter(|old| old.goes()) {
+                remove(publisher, locked, old)?;
+            }
+            crate::apply::keep_catalog(publisher, locked, pruned.items.iter().any(Old::goes))?;
+            Ok(removal::audit(&pruned.items, "thing"))
+        })
     }
 
     fn found(
@@ -130,29 +102,20 @@ impl Prune {
             keep_some(&mut items, retention, SystemTime::now());
         }
         // Of a blob nothing says which job reads it: those of revisions go with them.
-        if items.iter().any(|old| old.kept.is_none() && !old.commits.is_empty()) {
-            let clusters =
-                declared.map(|declared| declared.rules.slurm.clusters.as_slice()).unwrap_or_default();
-            let used = InUse::ask(&context.environment, clusters);
-            for old in items.iter_mut().filter(|old| old.kept.is_none()) {
-                let Some(repo) = &old.repo else { continue };
-                let mut jobs = old.commits.iter().map(|commit| used.of_model(repo, commit));
-                let jobs = jobs.find(|jobs| !jobs.is_empty());
-                old.kept = jobs.map(|jobs| format!("used by {}", in_use::shown(jobs)));
-            }
-            match used.unsure {
-                Some(failure) if !self.force => return Err(failure),
-                Some(failure) => printer::warning(&failure.message, None),
-                None => {}
-            }
+        if items.iter().any(|old| old.goes() && !old.what.commits.is_empty()) {
+            let used = removal::used(context, declared);
+            removal::keep_used(&mut items, used, self.force, |used, own| {
+                let Some(repo) = &own.repo else { return &[] };
+                let mut jobs = own.commits.iter().map(|commit| used.of_model(repo, commit));
+                jobs.find(|jobs| !jobs.is_empty()).unwrap_or_default()
+            })?;
         }
-        let freed = items.iter().filter(|old| old.kept.is_none()).map(|old| old.bytes).sum();
-        Ok(Pruned { dry_run: self.dry_run, freed, items })
+        Ok(Pruned { dry_run: self.dry_run, freed: removal::freed(&items), items })
     }
 }
 
 /// Everything that site.lock does not need.
-fn all(layout: &Layout, locked: &Locked) -> Result<Vec<Old>, Failure> {
+fn all(layout: &Layout, locked: &Locked) -> Result<Vec<Old<Thing>>, Failure> {
     let mut items = Vec::new();
     for id in cache::ids(&Root { path: layout.models(), location: Location::Cache }).0 {
         let own = locked.models.get(&id.to_string());
@@ -161,64 +124,43 @@ fn all(layout: &Layout, locked: &Locked) -> Result<Vec<Old>, Failure> {
             items.push(model(layout, id, &snapshots));
             continue;
         }
-        items.extend(snapshots.iter().map(|one| Old {
-            kind: Kind::Revision,
-            name: format!("{id}@{}", one.commit),
-            bytes: one.bytes,
-            kept: None,
-            repo: Some(id.clone()),
-            commits: vec![one.commit.clone()],
-            path: one.path.clone(),
-            since: one.since,
+        items.extend(snapshots.into_iter().map(|one| {
+            let name = format!("{id}@{}", one.commit);
+            let what =
+                Thing { kind: Kind::Revision, name, repo: Some(id.clone()), commits: vec![one.commit] };
+            Old::new(what, one.bytes, one.path, one.since)
         }));
-        items.extend(store::unused_blobs(layout, &id, own).into_iter().map(|blob| Old {
-            kind: Kind::Blob,
-            name: layout.relative(&blob.path).display().to_string(),
-            bytes: blob.bytes,
-            kept: None,
-            repo: Some(id.clone()),
-            commits: Vec::new(),
-            path: blob.path,
-            since: blob.since,
+        items.extend(store::unused_blobs(layout, &id, own).into_iter().map(|blob| {
+            let name = layout.relative(&blob.path).display().to_string();
+            let what = Thing { kind: Kind::Blob, name, repo: Some(id.clone()), commits: Vec::new() };
+            Old::new(what, blob.bytes, blob.path, blob.since)
         }));
     }
     items.extend(downloads(layout)?);
     Ok(items)
 }
 
-fn model(layout: &Layout, id: ModelId, snapshots: &[UnusedSnapshot]) -> Old {
+fn model(layout: &Layout, id: ModelId, snapshots: &[UnusedSnapshot]) -> Old<Thing> {
     let path = store::folder(layout, &id);
     let modified = fs_err::symlink_metadata(&path).and_then(|metadata| metadata.modified());
     let newest = snapshots.iter().map(|one| one.since).max();
-    Old {
-        kind: Kind::Model,
-        name: id.to_string(),
-        bytes: image::extent(&path).1,
-        kept: None,
-        commits: snapshots.iter().map(|one| one.commit.clone()).collect(),
-        repo: Some(id),
-        path,
-        since: newest.unwrap_or_else(|| modified.unwrap_or(SystemTime::UNIX_EPOCH)),
-    }
+    let since = newest.unwrap_or_else(|| modified.unwrap_or(SystemTime::UNIX_EPOCH));
+    let commits = snapshots.iter().map(|one| one.commit.clone()).collect();
+    let what = Thing { kind: Kind::Model, name: id.to_string(), repo: Some(id), commits };
+    Old::new(what, image::extent(&path).1, path, since)
 }
 
 /// What was fetched by runs that did not come to their end, each thing by itself. Ours, which hold the lock, fetch nothing.
-fn downloads(layout: &Layout) -> Result<Vec<Old>, Failure> {
+fn downloads(layout: &Layout) -> Result<Vec<Old<Thing>>, Failure> {
     let mut items = Vec::new();
     for claim in folders(&layout.models().join(Layout::DOWNLOADS))? {
         for path in folders(&claim)? {
             let newest = walkdir::WalkDir::new(&path).into_iter().flatten();
             let newest = newest.filter_map(|entry| entry.metadata().ok()?.modified().ok()).max();
-            items.push(Old {
-                kind: Kind::Download,
-                name: layout.relative(&path).display().to_string(),
-                bytes: image::extent(&path).1,
-                kept: None,
-                repo: None,
-                commits: Vec::new(),
-                since: newest.unwrap_or(SystemTime::UNIX_EPOCH),
-                path,
-            });
+            let name = layout.relative(&path).display().to_string();
+            let what = Thing { kind: Kind::Download, name, repo: None, commits: Vec::new() };
+            let since = newest.unwrap_or(SystemTime::UNIX_EPOCH);
+            items.push(Old::new(what, image::extent(&path).1, path, since));
         }
     }
     Ok(items)
@@ -243,25 +185,25 @@ fn folders(folder: &std::path::Path) -> io::Result<Vec<PathBuf>> {
 
 /// Keeps what was replaced or left within the time of grace, of each model as many revisions as site.yaml says, and models of others. A
 /// revision is marked with the time when site.lock named it no more.
-fn keep_some(items: &mut [Old], retention: Retention, now: SystemTime) {
+fn keep_some(items: &mut [Old<Thing>], retention: Retention, now: SystemTime) {
     let mut kept: std::collections::BTreeMap<ModelId, u32> = std::collections::BTreeMap::new();
     // The newest of a model come first.
     for old in items {
-        let spare = old.repo.as_ref().filter(|_| old.kind == Kind::Revision).is_some_and(|repo| {
+        let spare = old.what.repo.as_ref().filter(|_| old.what.kind == Kind::Revision).is_some_and(|repo| {
             let kept = kept.entry(repo.clone()).or_insert(1);
             *kept += 1;
             *kept <= retention.keep_revisions
         });
         let spare = spare.then_some((retention.keep_revisions, "keep_revisions"));
-        old.kept = match old.kind {
+        old.kept = match old.what.kind {
             Kind::Model => Some("not in site.lock; --all removes it".to_owned()),
-            _ => retained::why(old.since, now, retention.grace_days, spare),
+            _ => removal::why(old.since, now, retention.grace_days, spare),
         };
     }
 }
 
-fn remove(publisher: &Publisher<'_>, locked: &Locked, old: &Old) -> Result<(), Failure> {
-    match (old.kind, &old.repo, old.commits.first()) {
+fn remove(publisher: &Publisher<'_>, locked: &Locked, old: &Old<Thing>) -> Result<(), Failure> {
+    match (old.what.kind, &old.what.repo, old.what.commits.first()) {
         (Kind::Revision, Some(repo), Some(commit)) => {
             let own = locked.models.get(&repo.to_string());
             let needed = own.into_iter().flat_map(LockedModel::all).flat_map(|own| own.files);
@@ -278,11 +220,10 @@ mod tests {
 
     use super::*;
 
-    fn old(kind: Kind, name: &str, days: u64, now: SystemTime) -> Old {
+    fn old(kind: Kind, name: &str, days: u64, now: SystemTime) -> Old<Thing> {
         let repo = Some("org/name".parse().unwrap()).filter(|_| kind != Kind::Download);
         let since = now - Duration::from_hours(24 * days);
-        let commits = vec![];
-        Old { kind, name: name.into(), bytes: 1, kept: None, repo, commits, path: PathBuf::new(), since }
+        Old::new(Thing { kind, name: name.into(), repo, commits: vec![] }, 1, PathBuf::new(), since)
     }
 
     #[test]
@@ -297,15 +238,16 @@ mod tests {
             old(Kind::Model, "other", 300, now),
         ];
         keep_some(&mut items, Retention { keep_revisions: 2, ..Retention::default() }, now);
+        let within = |at: usize| removal::why(items[at].since, now, 14, None);
         let kept: Vec<(&str, Option<&str>)> =
-            items.iter().map(|old| (old.name.as_str(), old.kept.as_deref())).collect();
+            items.iter().map(|old| (old.what.name.as_str(), old.kept.as_deref())).collect();
         assert_eq!(
             kept,
             [
-                ("young", Some("needed until lately, kept for 11 more days (`retention.grace_days`)")),
+                ("young", within(0).as_deref()),
                 ("old", None),
                 ("blob", None),
-                ("fresh", Some("needed until lately, kept for 13 more days (`retention.grace_days`)")),
+                ("fresh", within(3).as_deref()),
                 ("download", None),
                 ("other", Some("not in site.lock; --all removes it")),
             ]

@@ -15,9 +15,7 @@ use serde::Serialize;
 use super::named::not_there;
 use crate::apply;
 use crate::cli::Context;
-use crate::in_use::{self, InUse};
-use crate::session::{self, Make};
-use crate::{image, locate, printer};
+use crate::{image, in_use, printer, removal};
 
 /// Options of `model rm`.
 #[derive(Debug, Args)]
@@ -65,27 +63,17 @@ impl Report for Removed {
 
 impl Rm {
     pub(super) fn run(&self, context: &Context) -> Result<Exit, Failure> {
-        let layout = bf_core::site::open(locate::cache(context)?.root())?;
-        let declared = locate::declared_in(&layout)?;
-        let removed = if self.dry_run {
-            session::writable(&layout, Make::Itself)?;
-            self.found(context, &layout, &Locked::load(&layout)?, declared.as_ref())?
-        } else {
-            let policy = session::policy(declared.as_ref())?;
-            session::run(context, &layout, Make::Itself, policy, |publisher| {
-                let mut locked = Locked::load(&layout)?;
-                let removed = self.found(context, &layout, &locked, declared.as_ref())?;
-                for gone in &removed.removed {
-                    remove(publisher, &mut locked, gone)?;
-                }
-                apply::keep_catalog(publisher, &locked, true)?;
-                let names: Vec<String> = removed.removed.iter().map(|gone| gone.repo.to_string()).collect();
-                let line = format!("ok: removed {}, {} bytes", names.join(", "), removed.freed);
-                Ok((removed, Some(line)))
-            })?
+        let find = |layout: &Layout, locked: &Locked, declared: Option<&Declared>| {
+            self.found(context, layout, locked, declared)
         };
-        context.printer.print(&removed)?;
-        Ok(Exit::Ok)
+        removal::run(context, self.dry_run, find, |publisher, locked, removed| {
+            for gone in &removed.removed {
+                remove(publisher, locked, gone)?;
+            }
+            apply::keep_catalog(publisher, locked, true)?;
+            let names: Vec<String> = removed.removed.iter().map(|gone| gone.repo.to_string()).collect();
+            Ok(Some(format!("ok: removed {}, {} bytes", names.join(", "), removed.freed)))
+        })
     }
 
     /// All of them, or why one cannot go.
@@ -136,8 +124,7 @@ impl Rm {
         removed: &[Gone],
         declared: Option<&Declared>,
     ) -> Result<(), Failure> {
-        let clusters = declared.map(|declared| declared.rules.slurm.clusters.as_slice()).unwrap_or_default();
-        let used = InUse::ask(&context.environment, clusters);
+        let used = removal::used(context, declared);
         for gone in removed {
             for commit in commits(layout, locked, gone) {
                 let jobs = used.of_model(&gone.repo, &commit);
@@ -153,14 +140,7 @@ impl Rm {
                 printer::warning(&message, None);
             }
         }
-        match used.unsure {
-            Some(failure) if !self.force => Err(failure),
-            Some(failure) => {
-                printer::warning(&failure.message, None);
-                Ok(())
-            }
-            None => Ok(()),
-        }
+        removal::sure(used, self.force)
     }
 }
 
