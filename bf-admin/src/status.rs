@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use bf_core::acquire::Record;
 use bf_core::model::ModelId;
 use bf_core::model::store;
 use bf_core::permissions::{self, Problem};
@@ -260,7 +261,8 @@ fn models(items: &mut Vec<Item>, layout: &Layout, declared: &Declared, locked: &
             }
             let disk = present::locked_model(layout, &repo, Some(own), depth);
             let folder = folder(layout, &repo);
-            let hint = || way(store::clear(layout, &folder)).unwrap_or_else(|| import_again(&repo));
+            let again = || fetch_again(layout, &repo, &own.commit);
+            let hint = || way(store::clear(layout, &folder)).unwrap_or_else(again);
             let mut found = undeclared("model", name, &folder, disk).map(|item| item.mended_by(hint));
             if let (Some(item), Some(stays)) = (&mut found, kept.and_then(Closed::stays))
                 && item.state == State::Unmanaged
@@ -299,6 +301,14 @@ fn revisions(
         let path = folder(layout, repo).join("snapshots").join(own.commit);
         let found = undeclared("model", &format!("{repo}@{name}"), &path, disk);
         items.extend(found.map(|item| item.mended_by(|| import_again(repo))));
+    }
+}
+
+/// The command that brings back a revision that site.yaml does not have: from the Hub, where it came from there.
+fn fetch_again(layout: &Layout, repo: &ModelId, commit: &str) -> String {
+    match Record::read(layout, repo, commit) {
+        Some(_) => format!("`bf-admin model verify {repo} --full --repair` mends it"),
+        None => import_again(repo),
     }
 }
 

@@ -83,8 +83,9 @@ impl Own {
     }
 }
 
+/// What is in a folder; nothing is in one that is not there.
 fn names(folder: &Path) -> Vec<String> {
-    let entries = fs_err::read_dir(folder).unwrap();
+    let entries = fs_err::read_dir(folder).into_iter().flatten();
     entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
 }
 

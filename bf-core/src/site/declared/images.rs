@@ -30,7 +30,7 @@ pub(super) static MAP: Map = Map::of(
             Shape::Format(&COMPRESSION),
             "How it is compressed: `zstd`, read about twice as fast, or `gzip`, which all machines read; a level may follow (`zstd:15`)",
         )
-        .or("`gzip`"),
+        .or("`zstd` where it is known to mount, else `gzip`"),
     ],
 );
 
