@@ -98,6 +98,9 @@ pub enum EntryFault {
     /// `.wh.` alone, or before `.` and `..`.
     #[error("it deletes nothing that can be named")]
     Whiteout,
+    /// A folder with a name that only deletions have (image-spec, layer.md, "Whiteouts").
+    #[error("it is in a folder with a name that begins with \".wh.\", which no image can have")]
+    Marker,
     /// The root as something else.
     #[error("the root is no folder")]
     Root,

@@ -69,6 +69,17 @@ pub(super) fn meaning<'a>(parts: &[&'a [u8]]) -> Result<Meaning<'a>, EntryFault>
     }
 }
 
+/// Whether a folder that no entry makes can have this name: one part, of a name or of the text of a link.
+pub(super) fn storable(part: &[u8]) -> Result<(), EntryFault> {
+    if part.starts_with(WHITEOUT) {
+        return Err(EntryFault::Marker);
+    }
+    if part.len() > MAX_PART {
+        return Err(EntryFault::LongPart);
+    }
+    Ok(())
+}
+
 /// The text of a symbolic link, as it is.
 pub(super) fn target(text: &[u8]) -> Result<(), EntryFault> {
     match text {

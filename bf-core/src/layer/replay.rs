@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use super::error::{EntryFault, LayerError};
-use super::name::MAX_DEPTH;
+use super::name::{self, MAX_DEPTH};
 use super::record::{Act, Attributes, Op, Record};
 use crate::squashfs::Content;
 
@@ -211,7 +211,11 @@ impl Replay<'_> {
         for step in steps {
             let node = match step.node.filter(|node| self.is_folder(*node)) {
                 Some(node) => node,
-                None => self.add(IMPLIED, Body::Folder(BTreeMap::new()))?,
+                None => {
+                    // No entry has such a name, but one may be below it, and a link may lead there.
+                    name::storable(self.record.paths.text(step.name))?;
+                    self.add(IMPLIED, Body::Folder(BTreeMap::new()))?
+                }
             };
             self.put(folder, step.name, node);
             folder = node;

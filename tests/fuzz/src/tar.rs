@@ -41,6 +41,10 @@ pub fn seeds() -> Vec<Vec<u8>> {
         entry(b'6', b"pipe", b"", 0o600, 0, b""),
     ]);
     let upper = whole(&[file(b"a/.wh.b", b""), file(b"soft/new", b"new"), file(b"c/.wh..wh..opq", b"")]);
+    // Folders that no entry makes, with names that only deletions have.
+    let below = whole(&[file(b".wh.d/e", b"below a marker")]);
+    let through =
+        whole(&[entry(b'2', b"link", b".wh.f", 0o777, 0, b""), file(b"link/g", b"below one by a link")]);
     let long =
         extended(b'x', &[("path", &[b'n'; 200]), ("SCHILY.xattr.user.a", b"v"), ("mtime", b"1700000000.5")]);
     let global = extended(b'g', &[("comment", b"all of it"), ("uid", b"4000000")]);
@@ -75,6 +79,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
     for layers in [
         vec![plain.clone()],
         vec![plain.clone(), upper],
+        vec![below],
+        vec![through],
         vec![special.clone()],
         vec![packed(&special)],
         vec![zipped],

@@ -203,6 +203,13 @@ fn names_are_brought_to_one_form_or_refused() {
         (Tar::new().pax(&[("path", longer.as_bytes())]).file("x", ""), EntryFault::LongName),
         (Tar::new().file("a/.wh.", ""), EntryFault::Whiteout),
         (Tar::new().file(".wh...", ""), EntryFault::Whiteout),
+        (Tar::new().file("a/.wh./b", ""), EntryFault::Marker),
+        (Tar::new().folder("a/.wh.b/c", 0o755), EntryFault::Marker),
+        (Tar::new().symlink("a", ".wh.b").file("a/c", ""), EntryFault::Marker),
+        (
+            Tar::new().pax(&[("linkpath", long.as_bytes())]).symlink("a", "x").file("a/c", ""),
+            EntryFault::LongPart,
+        ),
         (Tar::new().symlink("/", "x"), EntryFault::Root),
         (Tar::new().symlink("x", ""), EntryFault::NoTarget),
     ] {
