@@ -209,13 +209,12 @@ impl Replay<'_> {
     fn ensure(&mut self, steps: &[Step]) -> Result<u32, EntryFault> {
         let mut folder = 0;
         for step in steps {
-            let node = match step.node.filter(|node| self.is_folder(*node)) {
-                Some(node) => node,
-                None => {
-                    // No entry has such a name, but one may be below it, and a link may lead there.
-                    name::storable(self.record.paths.text(step.name))?;
-                    self.add(IMPLIED, Body::Folder(BTreeMap::new()))?
-                }
+            let node = if let Some(node) = step.node.filter(|node| self.is_folder(*node)) {
+                node
+            } else {
+                // No entry has such a name, but one may be below it, and a link may lead there.
+                name::storable(self.record.paths.text(step.name))?;
+                self.add(IMPLIED, Body::Folder(BTreeMap::new()))?
             };
             self.put(folder, step.name, node);
             folder = node;
